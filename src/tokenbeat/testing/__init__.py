@@ -1,0 +1,1 @@
+"""For our users and us: a model server with scripted usage, and fixtures."""

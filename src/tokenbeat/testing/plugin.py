@@ -1,0 +1,1 @@
+"""Fixtures for suites that test what their agents spend."""
