@@ -1,0 +1,123 @@
+"""The tokens of one call: exact integers, or None for "not reported"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import attrgetter
+
+from tokenbeat.usage.errors import ImpossibleUsage, MalformedUsage
+
+TOKEN_FIELDS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "reasoning_tokens",
+    "unclassified_tokens",
+    "input_text_tokens",
+    "input_audio_tokens",
+    "input_image_tokens",
+    "output_text_tokens",
+    "output_audio_tokens",
+    "output_image_tokens",
+)
+"""The fields of `TokenUsage` in the order of its vector."""
+
+PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("input_tokens", ("cache_read_tokens", "cache_write_tokens")),
+    ("cache_write_tokens", ("cache_write_5m_tokens", "cache_write_1h_tokens")),
+    ("output_tokens", ("reasoning_tokens",)),
+    ("input_tokens", ("input_text_tokens", "input_audio_tokens", "input_image_tokens")),
+    ("output_tokens", ("output_text_tokens", "output_audio_tokens", "output_image_tokens")),
+)
+"""Each whole with a set of parts that do not overlap: together they are at most the whole."""
+
+_vector = attrgetter(*TOKEN_FIELDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenUsage:
+    """What a provider reported for one call.
+
+    ``input_tokens`` includes what was read from and written to the provider's cache;
+    ``output_tokens`` includes reasoning (OpenTelemetry GenAI conventions). Each field is a count of
+    tokens, or None where the provider did not say. A wrong value cannot be built.
+
+    Example:
+        Anthropic reports 100 fresh, 900 read and 200 written tokens beside each other. Here that is
+        ``TokenUsage(input_tokens=1200, cache_read_tokens=900, cache_write_tokens=200, …)``.
+
+    Raises:
+        MalformedUsage: A field is negative, a bool or no int.
+        ImpossibleUsage: Parts are greater than their whole, or their whole was not reported.
+    """
+
+    input_tokens: int | None = None
+    """All input, cached input included."""
+    output_tokens: int | None = None
+    """All output, reasoning included."""
+    cache_read_tokens: int | None = None
+    """Part of input: served from the provider's cache."""
+    cache_write_tokens: int | None = None
+    """Part of input: written to the provider's cache, whatever its lifetime."""
+    cache_write_5m_tokens: int | None = None
+    """Part of cache writes: kept for five minutes."""
+    cache_write_1h_tokens: int | None = None
+    """Part of cache writes: kept for one hour."""
+    reasoning_tokens: int | None = None
+    """Part of output: not shown to the caller."""
+    unclassified_tokens: int | None = None
+    """What a reported total has beyond input and output."""
+    input_text_tokens: int | None = None
+    """Part of input by modality; the rest is of unknown modality."""
+    input_audio_tokens: int | None = None
+    """Part of input by modality."""
+    input_image_tokens: int | None = None
+    """Part of input by modality."""
+    output_text_tokens: int | None = None
+    """Part of output by modality; the rest is of unknown modality."""
+    output_audio_tokens: int | None = None
+    """Part of output by modality."""
+    output_image_tokens: int | None = None
+    """Part of output by modality."""
+
+    def __post_init__(self) -> None:
+        values = _vector(self)
+        for value in values:
+            if value is not None and (type(value) is not int or value < 0):
+                field = TOKEN_FIELDS[next(i for i, v in enumerate(values) if v is value)]
+                raise MalformedUsage(field=field, value=value)
+        if any(values[2:7]) or any(values[8:]):
+            self._check_parts()
+
+    def _check_parts(self) -> None:
+        for whole, parts in PARTS:
+            whole_tokens: int | None = getattr(self, whole)
+            part_tokens = sum(getattr(self, part) or 0 for part in parts)
+            if part_tokens > (whole_tokens or 0):
+                raise ImpossibleUsage(
+                    part="+".join(part for part in parts if getattr(self, part)),
+                    part_tokens=part_tokens,
+                    whole=whole,
+                    whole_tokens=whole_tokens,
+                )
+
+    @property
+    def known(self) -> bool:
+        """Whether the provider said anything: an all-None usage is unknown, zeros are known."""
+        return any(value is not None for value in _vector(self))
+
+    @property
+    def total_tokens(self) -> int | None:
+        """Input + output + unclassified, the only total there is; None where nothing was said."""
+        if self.input_tokens is self.output_tokens is self.unclassified_tokens is None:
+            return None
+        return (
+            (self.input_tokens or 0) + (self.output_tokens or 0) + (self.unclassified_tokens or 0)
+        )
+
+    def vector(self) -> tuple[int, ...]:
+        """The fields in the order of `TOKEN_FIELDS`, not reported ones as 0."""
+        return tuple([value or 0 for value in _vector(self)])
