@@ -1,0 +1,58 @@
+"""Prints what a run of all checks came to; its last line is ``N passed, N failed``.
+
+A test session counts its tests, any other check counts as one. A session that could not run at all
+(no interpreter) is not counted outside CI; inside CI nox itself fails it.
+
+Usage: ``python .ci/closing_line.py REPORTS``, the folder with ``nox.json`` and the JUnit files.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+
+def count(junit: Path) -> tuple[int, int, int]:
+    """Passed, failed and skipped tests of one JUnit file."""
+    suites = ET.parse(junit).getroot().iter("testsuite")  # noqa: S314 written by pytest a moment ago
+    passed = failed = skipped = 0
+    for suite in suites:
+        bad = int(suite.get("failures", "0")) + int(suite.get("errors", "0"))
+        left_out = int(suite.get("skipped", "0"))
+        failed += bad
+        skipped += left_out
+        passed += int(suite.get("tests", "0")) - bad - left_out
+    return passed, failed, skipped
+
+
+def main(reports: Path) -> int:
+    """Print a line for each session and the closing line."""
+    told = reports / "nox.json"
+    sessions = json.loads(told.read_text())["sessions"] if told.exists() else []
+    all_passed = all_failed = 0
+    for session in sessions:
+        name, result = session["signature"], session["result"]
+        if result == "skipped":
+            print(f"{name}: not run")
+            continue
+        junit = reports / f"{name.replace('(', '-').rstrip(')')}.xml"
+        passed, failed, skipped = count(junit) if junit.exists() else (0, 0, 0)
+        if not junit.exists():
+            passed = int(result == "success")
+        if result != "success" and failed == 0:
+            failed = 1
+        print(
+            f"{name}: {passed} passed, {failed} failed" + (f", {skipped} skipped" * bool(skipped))
+        )
+        all_passed += passed
+        all_failed += failed
+    if not sessions:
+        all_failed = 1
+    print(f"{all_passed} passed, {all_failed} failed")
+    return 1 if all_failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,201 @@
+"""The one list of checks: what a developer runs and what CI runs, over uv.
+
+``make test`` runs the sessions below in their order; ``make test SESSION=tests-server`` runs one.
+Every session installs one hashed lock of ``requirements/`` and nothing that is not in it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+REPORTS = Path("build/reports")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+DEFAULT_PYTHON = "3.11"
+
+nox.needs_version = ">=2026"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_venv = "yes"
+nox.options.download_python = "never"
+nox.options.sessions = [
+    "lint",
+    "types",
+    "contracts",
+    "docs",
+    "tests-core",
+    "tests-langchain",
+    "tests-server",
+    "tests-road",
+    "wheel",
+    "coverage",
+]
+
+# What each lock holds, as arguments of `uv export`.
+LOCKS = {
+    "tools": ("--only-group", "tools"),
+    "build": ("--only-group", "build"),
+    "lint": ("--only-group", "lint"),
+    "docs": ("--only-group", "docs"),
+    "runtime": ("--no-default-groups",),
+    "core": ("--no-default-groups", "--group", "test"),
+    "langchain": (
+        *("--no-default-groups", "--group", "test", "--group", "langchain"),
+        *(
+            "--extra",
+            "langchain",
+            "--extra",
+            "openai",
+            "--extra",
+            "anthropic",
+            "--extra",
+            "testing",
+        ),
+    ),
+    "server": (
+        *("--no-default-groups", "--group", "test", "--group", "server"),
+        *("--extra", "server", "--extra", "testing"),
+    ),
+    "demo": ("--no-default-groups", "--group", "build", "--group", "langchain", "--extra", "all"),
+    "dev": ("--all-groups", "--all-extras"),
+}
+
+# Folders (and single files) of tests/ by what they need to be installed.
+CORE = ("test_*.py", "usage", "ledger", "attribution", "heartbeat", "telemetry")
+LANGCHAIN = ("instrument", "testing")
+SERVER = ("control_plane", "cli")
+ROAD = ("laws", "faults", "road", "demo", "observability")
+
+
+# What the build itself needs comes from a lock as well.
+BUILD = ("--quiet", "--build-constraints", "requirements/build.txt", "--require-build-hashes")
+
+
+def install(session: nox.Session, lock: str, *, project: bool = True) -> None:
+    """Make the session's environment exactly one lock, with the project on top of it."""
+    requirements = f"requirements/{lock}.txt"
+    session.run_install("uv", "pip", "sync", "--quiet", "--require-hashes", requirements)
+    if project:
+        session.run_install("uv", "pip", "install", "--no-deps", *BUILD, "--editable", ".")
+
+
+def run_tests(session: nox.Session, *patterns: str, command: tuple[str, ...] = ("pytest",)) -> None:
+    """Run the tests of some folders, with a report that the closing line is made from."""
+    found = [path for each in patterns for path in ROOT.glob(f"tests/{each}")]
+    paths = sorted(str(path.relative_to(ROOT)) for path in found)
+    if not paths:
+        session.error(f"no tests are left of {', '.join(patterns)}")
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    report = REPORTS / f"{session.name.replace('(', '-').rstrip(')')}.xml"
+    session.run(*command, f"--junit-xml={report}", *(session.posargs or paths))
+
+
+@nox.session(python=DEFAULT_PYTHON)
+def lint(session: nox.Session) -> None:
+    """Ruff's rules and format, and the rules about files that no linter has."""
+    install(session, "lint", project=False)
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("python", ".ci/file_rules.py")
+
+
+@nox.session(python=DEFAULT_PYTHON)
+def types(session: nox.Session) -> None:
+    """Both type checkers, strict: each finds what the other does not."""
+    install(session, "dev")
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session(python=DEFAULT_PYTHON)
+def contracts(session: nox.Session) -> None:
+    """The import direction of the architecture."""
+    install(session, "lint", project=False)
+    session.run("lint-imports", env={"PYTHONPATH": "src"})
+
+
+@nox.session(python=DEFAULT_PYTHON)
+def docs(session: nox.Session) -> None:
+    """The documentation, a broken link or an unknown name failing."""
+    install(session, "docs", project=False)
+    session.run("mkdocs", "build", "--strict", "--quiet")
+
+
+@nox.session(name="tests-core", python=PYTHONS)
+def tests_core(session: nox.Session) -> None:
+    """The agent's side with the core dependencies alone, on every Python that we claim."""
+    install(session, "core")
+    run_tests(session, *CORE)
+
+
+@nox.session(name="tests-langchain", python=("3.10", "3.13"))
+@nox.parametrize("lock", ["langchain-oldest", "langchain"], ids=["oldest", "latest"])
+def tests_langchain(session: nox.Session, lock: str) -> None:
+    """The instrumentor with the oldest LangChain that it supports and with the newest."""
+    install(session, lock)
+    run_tests(session, *LANGCHAIN)
+
+
+@nox.session(name="tests-server", python=("3.10", "3.13"))
+def tests_server(session: nox.Session) -> None:
+    """The control plane, its page and its OpenAPI document."""
+    install(session, "server")
+    run_tests(session, *SERVER)
+
+
+@nox.session(name="tests-road", python="3.12")
+def tests_road(session: nox.Session) -> None:
+    """From a real agent to the page: laws, faults and the demo."""
+    install(session, "dev")
+    run_tests(session, *ROAD)
+
+
+@nox.session(python=PYTHONS)
+def wheel(session: nox.Session) -> None:
+    """The wheel and the sdist, each in an environment with the core dependencies alone."""
+    made = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(made, ignore_errors=True)
+    session.run_install("uv", "build", *BUILD, "--out-dir", str(made))
+    for package in (*made.glob("*.whl"), *made.glob("*.tar.gz")):
+        install(session, "runtime", project=False)
+        session.run_install("uv", "pip", "install", "--no-deps", *BUILD, str(package))
+        session.run("uv", "pip", "check", external=True)
+        session.run("python", "-I", "tests/packaging/smoke.py", env={"TOKENBEAT_DISABLED": ""})
+
+
+@nox.session(python=DEFAULT_PYTHON)
+def coverage(session: nox.Session) -> None:
+    """All tests in one run, and the branch coverage that each folder must have."""
+    install(session, "dev")
+    session.run("coverage", "erase")
+    try:
+        run_tests(session, "", command=("coverage", "run", "-m", "pytest"))
+    finally:
+        session.run("coverage", "combine", "--quiet")
+        session.run("coverage", "json", "--quiet", "-o", "build/reports/coverage.json")
+        session.run("python", ".ci/coverage_gate.py", "build/reports/coverage.json")
+
+
+@nox.session(venv_backend="none")
+def lock(session: nox.Session) -> None:
+    """Resolve the newest versions that fit and write the locks (not a check)."""
+    session.run("uv", "lock", "--quiet", "--upgrade", external=True)
+    plain = ("--quiet", "--no-header", "--no-annotate")
+    for name, selection in LOCKS.items():
+        session.run(
+            *("uv", "export", *plain, "--locked", "--no-emit-project", *selection),
+            *("--output-file", f"requirements/{name}.txt"),
+            external=True,
+            silent=True,
+        )
+    oldest = "requirements/langchain-oldest"
+    session.run(
+        *("uv", "pip", "compile", *plain, "--universal", "--python-version", "3.10", "--upgrade"),
+        *("--generate-hashes", "--group", "pyproject.toml:test"),
+        *("--extra", "langchain", "--extra", "testing", "pyproject.toml", f"{oldest}.in"),
+        *("--output-file", f"{oldest}.txt"),
+        external=True,
+        silent=True,
+    )
