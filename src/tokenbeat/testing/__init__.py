@@ -1,1 +1,56 @@
-"""For our users and us: a model server with scripted usage, and fixtures."""
+"""For everyone who tests what their agents spend: a model server with scripted usage, and fixtures.
+
+The server needs the extra ``testing``; importing this package alone loads nothing of it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenbeat.testing.answer import Answer, Failure, ToolCall, Usage
+    from tokenbeat.testing.bill import Bill, BillEntry, BillTotal, RefusedRequest
+    from tokenbeat.testing.script import Rule, Script
+    from tokenbeat.testing.script_json import script_as_json, script_from_json
+    from tokenbeat.testing.serving import ModelServer
+
+__all__ = [
+    "Answer",
+    "Bill",
+    "BillEntry",
+    "BillTotal",
+    "Failure",
+    "ModelServer",
+    "RefusedRequest",
+    "Rule",
+    "Script",
+    "ToolCall",
+    "Usage",
+    "script_as_json",
+    "script_from_json",
+]
+
+_MODULES = {
+    "Answer": "answer",
+    "Bill": "bill",
+    "BillEntry": "bill",
+    "BillTotal": "bill",
+    "Failure": "answer",
+    "ModelServer": "serving",
+    "RefusedRequest": "bill",
+    "Rule": "script",
+    "Script": "script",
+    "ToolCall": "answer",
+    "Usage": "answer",
+    "script_as_json": "script_json",
+    "script_from_json": "script_json",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for."""
+    if name not in _MODULES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
