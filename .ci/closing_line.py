@@ -9,9 +9,12 @@ Usage: ``python .ci/closing_line.py REPORTS``, the folder with ``nox.json`` and 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+
+NOT_IN_FILES = re.compile(r"[^\w.-]")
 
 
 def count(junit: Path) -> tuple[int, int, int]:
@@ -33,13 +36,14 @@ def main(reports: Path) -> int:
     sessions = json.loads(told.read_text())["sessions"] if told.exists() else []
     all_passed = all_failed = 0
     for session in sessions:
-        name, result = session["signature"], session["result"]
+        name, result = session["signatures"][-1], session["result"]
         if result == "skipped":
             print(f"{name}: not run")
             continue
-        junit = reports / f"{name.replace('(', '-').rstrip(')')}.xml"
-        passed, failed, skipped = count(junit) if junit.exists() else (0, 0, 0)
-        if not junit.exists():
+        files = [reports / f"{NOT_IN_FILES.sub('-', each)}.xml" for each in session["signatures"]]
+        junit = next((file for file in files if file.exists()), None)
+        passed, failed, skipped = count(junit) if junit else (0, 0, 0)
+        if junit is None:
             passed = int(result == "success")
         if result != "success" and failed == 0:
             failed = 1

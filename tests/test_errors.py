@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from tokenbeat.errors import TokenbeatError
+from tokenbeat.errors import MissingExtra, TokenbeatError
 
 
 class TooMany(TokenbeatError):
@@ -25,3 +25,8 @@ def test_fields_and_message_survive_the_way_to_another_process() -> None:
 def test_one_except_clause_catches_all_of_ours() -> None:
     with pytest.raises(TokenbeatError):
         raise TooMany(part_tokens=7, whole_tokens=5)
+
+
+def test_a_missing_extra_is_a_sentence_that_can_be_followed() -> None:
+    error = MissingExtra(door="tokenbeat serve", extra="server")
+    assert str(error) == "tokenbeat serve needs more packages: pip install 'tokenbeat[server]'"

@@ -1,7 +1,8 @@
 """The root of every error that Tokenbeat raises, and the tree of them.
 
     TokenbeatError
-    └── TimeRunsForward            clock: advanced by a negative duration
+    ├── MissingExtra               an optional part was asked for and is not installed
+    ├── TimeRunsForward            clock: advanced by a negative duration
     (each folder draws its branch in its own ``errors.py``)
 
 An error is a type with fields; its message is made in its class. Errors of other packages do not
@@ -23,6 +24,22 @@ class TokenbeatError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by fields: keyword-only constructors otherwise break in a process pool."""
         return _restore, (type(self), self.args, dict(self.__dict__))
+
+
+class MissingExtra(TokenbeatError):
+    """Something was asked for that comes with an extra of this package, which is not installed.
+
+    Raised at the door (a command, a factory), never while importing, from the ``ImportError``.
+
+    Args:
+        door: What was asked for, as the user wrote it: ``tokenbeat serve``.
+        extra: The extra that brings it: ``server``.
+    """
+
+    def __init__(self, *, door: str, extra: str) -> None:
+        super().__init__(f"{door} needs more packages: pip install 'tokenbeat[{extra}]'")
+        self.door = door
+        self.extra = extra
 
 
 def _restore(
