@@ -1,0 +1,1 @@
+"""Cumulative cells on the wire: message, sender, transport, exporter and reader."""
