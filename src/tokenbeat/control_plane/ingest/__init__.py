@@ -1,0 +1,1 @@
+"""Heartbeats in: checked, taken by maximum, booked into minutes, acknowledged after the commit."""

@@ -1,0 +1,1 @@
+"""Who may do what: registration, heartbeat keys, the admin key."""
