@@ -1,0 +1,79 @@
+"""Joining reports of different sources by the provider's response id."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tokenbeat.ledger.bounds import Bounds
+    from tokenbeat.ledger.report import Report
+
+_SHORTEST_ID: Final = 16
+_FEWEST_KINDS: Final = 6
+_ID_IN_A_FEW: Final = 4
+
+
+def is_tie(response_id: str | None) -> bool:
+    """Whether a response id is long and random enough to tie two reports together.
+
+    Ollama draws from 999 numbers and gateways count upwards: such ids say nothing.
+    """
+    if response_id is None or len(response_id) < _SHORTEST_ID:
+        return False
+    tail = response_id[-_SHORTEST_ID:]
+    return len(set(tail)) >= _FEWEST_KINDS and not tail.lstrip("0").isdecimal()
+
+
+class Joins:
+    """Ended calls by response id, for as long as another report of them may come.
+
+    Args:
+        bounds: How many, and for how long.
+    """
+
+    def __init__(self, *, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._ended: OrderedDict[str, list[Report]] = OrderedDict()
+
+    def add(self, report: Report) -> None:
+        """Remembers an ended call; one without a usable id, or from a cache, is not."""
+        response_id = report.response_id
+        if report.cached or response_id is None or not is_tie(response_id):
+            return
+        self._ended.setdefault(response_id, []).append(report)
+        if len(self._ended) > self._bounds.join_calls:
+            self._ended.popitem(last=False)
+
+    def match(self, report: Report) -> Report | None:
+        """The ended call that ``report`` is another account of, or None.
+
+        They are of different sources, overlap in time, and at most one of them has been tied by
+        context: a token comes before an id.
+        """
+        if report.cached or report.response_id is None or not is_tie(report.response_id):
+            return None
+        for other in self._ended.get(report.response_id, ()):
+            if other.source != report.source and self._overlap(other, report):
+                tied = report.inside is not None or bool(report.children)
+                if not (tied and (other.inside is not None or other.children)):
+                    return other
+        return None
+
+    def expire(self, now_mono_ns: int) -> None:
+        """Forgets calls that ended longer ago than the bound."""
+        while self._ended:
+            response_id = next(iter(self._ended))
+            ended_ns = self._ended[response_id][-1].ended_mono_ns or 0
+            if now_mono_ns - ended_ns <= self._bounds.join_ns:
+                return
+            del self._ended[response_id]
+
+    def _overlap(self, left: Report, right: Report) -> bool:
+        slack_ns = self._bounds.overlap_ns
+        left_end = left.ended_mono_ns or left.started_mono_ns
+        right_end = right.ended_mono_ns or right.started_mono_ns
+        return (
+            left.started_mono_ns <= right_end + slack_ns
+            and right.started_mono_ns <= left_end + slack_ns
+        )
