@@ -17,6 +17,10 @@ from tokenbeat.testing.bill import Bill, BillEntry, RefusedRequest
 from tokenbeat.testing.delivery import Delivery
 from tokenbeat.testing.errors import MalformedModelRequest
 from tokenbeat.testing.openai_chat import OpenAIChat
+from tokenbeat.testing.openai_completions import OpenAICompletions
+from tokenbeat.testing.openai_embeddings import OpenAIEmbeddings
+from tokenbeat.testing.openai_responses import OpenAIResponses
+from tokenbeat.testing.openai_wire import openai_error
 from tokenbeat.testing.reply import Reply, WireFormat
 from tokenbeat.testing.request_body import Json, parse
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from tokenbeat.testing.connections import Connections, Pauses
     from tokenbeat.testing.ids import Ids
     from tokenbeat.testing.script import Player
+    from tokenbeat.testing.stored import StoredResponses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,7 @@ class Desk:
     ids: Ids
     connections: Connections
     pauses: Pauses
+    stored: StoredResponses
     now_s: Callable[[], float]
     """Wall clock, seconds since 1970."""
 
@@ -63,6 +69,8 @@ class Desk:
         reply = self._reply(body, asked=asked, answer=chosen.answer, wire=wire)
         entry = _entry(reply, request_id=request_id, label=label, reported=wire.reported(reply))
         self.bill.charge(entry)
+        if asked.api == "openai.responses":
+            self.stored.keep(reply.response_id, body=wire.whole(reply))
         return Delivery(
             reply=reply,
             wire=wire,
@@ -132,6 +140,9 @@ def create_app(desk: Desk) -> Starlette:
     """The ASGI application: nothing of it outlives the desk."""
     apis: dict[str, WireFormat] = {
         "/v1/chat/completions": OpenAIChat(),
+        "/v1/responses": OpenAIResponses(),
+        "/v1/completions": OpenAICompletions(),
+        "/v1/embeddings": OpenAIEmbeddings(),
         "/v1/messages": AnthropicMessages(),
     }
 
@@ -139,9 +150,17 @@ def create_app(desk: Desk) -> Starlette:
         taken = desk.bill.clear() if request.method == "DELETE" else desk.bill.snapshot()
         return JSONResponse(taken.as_json())
 
+    async def fetch_response(request: Request) -> JSONResponse:
+        body = desk.stored.get(request.path_params["response_id"])
+        if body is None:
+            unknown = Failure(status=404, message="No response has this id.")
+            return JSONResponse(openai_error(unknown, request_id=""), unknown.status)
+        return JSONResponse(body)
+
     routes = [
         Route(path, _endpoint(desk, wire=wire), methods=["POST"]) for path, wire in apis.items()
     ]
+    routes.append(Route("/v1/responses/{response_id}", fetch_response, methods=["GET"]))
     routes.append(Route("/bill", show_bill, methods=["GET", "DELETE"]))
     return Starlette(routes=routes)
 

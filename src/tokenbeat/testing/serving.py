@@ -16,6 +16,7 @@ from tokenbeat.testing.connections import Connections, Pauses, protocol_with
 from tokenbeat.testing.errors import ModelServerNotRunning
 from tokenbeat.testing.ids import Ids
 from tokenbeat.testing.script import Player, Script
+from tokenbeat.testing.stored import StoredResponses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +79,7 @@ class ModelServer:
                 ids=self._ids,
                 connections=connections,
                 pauses=self._pauses,
+                stored=StoredResponses(),
                 now_s=time.time,
             )
             self._running = _Running(desk, port=self._port)
