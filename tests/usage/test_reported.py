@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import enum
 import math
-from types import SimpleNamespace
+from collections import ChainMap
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -157,6 +158,11 @@ def test_what_is_no_usage_at_all_is_named(raw: object) -> None:
     assert read_usage(raw) == Reported(None, ("not_a_usage:usage",), malformed=True)
 
 
+def test_any_mapping_is_read() -> None:
+    raw = MappingProxyType({"input_tokens": 10, "input_token_details": ChainMap({"audio": 4})})
+    assert read_usage(raw) == told(input_tokens=10, input_audio_tokens=4)
+
+
 def test_nothing_is_nothing() -> None:
     assert read_usage(None) == read_usage({}) == read_usage(SimpleNamespace()) == Reported(None)
 
@@ -186,8 +192,10 @@ JUNK = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                sorted({*names.COUNTS, *names.GROUPS, *names.DETAILS["input_token_details"]})
-                + ["modality", "tokenCount", "type", "other"]
+                sorted(
+                    {*names.COUNTS, *names.GROUPS, *names.DETAILS["input_token_details"]}
+                    | {"modality", "tokenCount", "type", "other"}
+                )
             ),
             inner,
             max_size=6,
