@@ -121,7 +121,7 @@ def contracts(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The documentation, a broken link or an unknown name failing."""
     install(session, "docs", project=False)
-    session.run("mkdocs", "build", "--strict", "--quiet")
+    session.run("mkdocs", "build", "--strict", "--quiet", env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session(name="tests-core", python=PYTHONS)
