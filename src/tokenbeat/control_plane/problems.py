@@ -30,6 +30,8 @@ from tokenbeat.control_plane.keys.errors import (
     KeyRefused,
     RegistrationRefused,
 )
+from tokenbeat.control_plane.live.errors import TooManyStreams
+from tokenbeat.control_plane.report.errors import BadParameter, UnknownAgent, UnknownRun
 from tokenbeat.heartbeat.errors import MessageRefused
 
 if TYPE_CHECKING:
@@ -152,6 +154,13 @@ def problem_of(error: Exception, *, page: bool = False) -> JSONResponse:  # noqa
                 largest=first.largest,
                 errors=faults if more else None,
             )
+        case BadParameter():
+            return problem(422, kind="invalid", detail=detail, field=error.parameter)
+        case UnknownAgent() | UnknownRun():
+            return problem(404, kind="unknown", detail=detail)
+        case TooManyStreams():
+            after = {"Retry-After": str(error.retry_after_s)}
+            return problem(503, kind="streams", detail=detail, headers=after)
         case TooManyBeats():
             after = {"Retry-After": str(error.retry_after_s)}
             return problem(429, kind="rate", detail=detail, headers=after)

@@ -1,0 +1,19 @@
+"""Why nobody else can watch."""
+
+from __future__ import annotations
+
+from tokenbeat.control_plane.errors import ControlPlaneError
+
+
+class TooManyStreams(ControlPlaneError):
+    """As many as the server allows are watching already.
+
+    Attributes:
+        most: How many that is.
+        retry_after_s: When to ask again (seconds).
+    """
+
+    def __init__(self, *, most: int, retry_after_s: int) -> None:
+        super().__init__(f"{most} streams are open, which is the most that are allowed")
+        self.most = most
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,1 @@
+"""The page at ``/``: the fleet's spending, live. Plain files, served from the package."""
