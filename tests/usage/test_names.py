@@ -349,6 +349,17 @@ def test_the_acceptance_cases_hold(raw: dict[str, Any], expected: Reported) -> N
             id="an adapter that forgot cached input and not reasoning",
         ),
         pytest.param(
+            {
+                "prompt_tokens": 32,
+                "completion_tokens": 9,
+                "total_tokens": 135,
+                "prompt_tokens_details": {"cached_tokens": 6},
+                "completion_tokens_details": {"reasoning_tokens": 94},
+            },
+            told(input_tokens=32, output_tokens=103, cache_read_tokens=6, reasoning_tokens=94),
+            id="xAI: reasoning beside output, cached input inside input",
+        ),
+        pytest.param(
             {"prompt_tokens": 8, "total_tokens": 8}, told(input_tokens=8), id="an embedding"
         ),
         pytest.param(

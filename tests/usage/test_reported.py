@@ -129,6 +129,15 @@ def test_parts_without_their_whole_bound_it_from_below() -> None:
     )
 
 
+def test_a_bad_detail_is_left_out_and_named() -> None:
+    details = {"cache_read": -1, "audio": 4}
+    assert read_usage({"input_tokens": 5, "input_token_details": details}) == Reported(
+        TokenUsage(input_tokens=5, input_audio_tokens=4),
+        ("negative:cache_read_tokens",),
+        malformed=True,
+    )
+
+
 @pytest.mark.parametrize("details", [5, "text", 1.5, True])
 def test_details_that_are_no_group_are_named(details: object) -> None:
     assert read_usage({"input_tokens": 5, "input_token_details": details}) == Reported(
