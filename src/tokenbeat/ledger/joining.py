@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _SHORTEST_ID: Final = 16
 _FEWEST_KINDS: Final = 6
-_ID_IN_A_FEW: Final = 4
+_LATEST_OF_AN_ID: Final = 4
 
 
 def is_tie(response_id: str | None) -> bool:
@@ -41,7 +41,10 @@ class Joins:
         response_id = report.response_id
         if report.cached or response_id is None or not is_tie(response_id):
             return
-        self._ended.setdefault(response_id, []).append(report)
+        reports = self._ended.setdefault(response_id, [])
+        reports.append(report)
+        # An id that keeps coming back is none, and must not cost more each time it does.
+        del reports[:-_LATEST_OF_AN_ID]
         if len(self._ended) > self._bounds.join_calls:
             self._ended.popitem(last=False)
 

@@ -89,10 +89,19 @@ class TokenUsage:
             if value is not None and (type(value) is not int or value < 0):
                 field = TOKEN_FIELDS[next(i for i, v in enumerate(values) if v is value)]
                 raise MalformedUsage(field=field, value=value)
-        if any(values[2:7]) or any(values[8:]):
-            self._check_parts()
+        # Spelled out: this runs once for each call of the agent, and a loop over PARTS costs 3 µs.
+        inp, out, read, write, write_5m, write_1h, reasoning, _, *modes = [v or 0 for v in values]
+        if (
+            read + write > inp
+            or write_5m + write_1h > write
+            or reasoning > out
+            or modes[0] + modes[1] + modes[2] > inp
+            or modes[3] + modes[4] + modes[5] > out
+        ):
+            self._refuse()
 
-    def _check_parts(self) -> None:
+    def _refuse(self) -> None:
+        """Raises for the first whole that is less than its parts."""
         for whole, parts in PARTS:
             whole_tokens: int | None = getattr(self, whole)
             part_tokens = sum(getattr(self, part) or 0 for part in parts)

@@ -1,0 +1,71 @@
+"""The books of a process: one, made at first use, new after a fork."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tokenbeat.clock import ManualClock
+from tokenbeat.ledger.books import Ledger
+from tokenbeat.ledger.process import books, new_incarnation, on_fork, replace_books
+from tokenbeat.usage.caller import UNATTRIBUTED
+from tokenbeat.usage.tokens import TokenUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.connection import Connection
+
+
+@pytest.fixture(autouse=True)
+def own_books() -> Iterator[None]:
+    before = replace_books(None)
+    yield
+    replace_books(before)
+
+
+def test_an_incarnation_is_eighty_random_bits() -> None:
+    ids = {new_incarnation() for _ in range(100)}
+    assert len(ids) == 100
+    assert all(re.fullmatch(r"[a-z2-7]{16}", i) for i in ids)
+
+
+def test_the_books_are_made_once_and_can_be_replaced() -> None:
+    first = books()
+    assert books() is first
+    other = Ledger(incarnation="b" * 16, clock=ManualClock())
+    assert replace_books(other) is first
+    assert books() is other
+
+
+def _in_child(pipe: Connection) -> None:
+    ledger = books()
+    report = ledger.start(
+        source="fw", operation="chat", provider="p", request_model="m", caller=UNATTRIBUTED
+    )
+    ledger.end(report, outcome="ok", usage=TokenUsage(input_tokens=1))
+    snapshot = ledger.snapshot()
+    pipe.send((ledger.incarnation, snapshot.totals[10], snapshot.open))
+
+
+def test_a_forked_child_is_a_new_incarnation_with_zeroed_books() -> None:
+    told: list[int] = []
+    on_fork(lambda: told.append(os.getpid()))
+    parent = books()
+    report = parent.start(
+        source="fw", operation="chat", provider="p", request_model="m", caller=UNATTRIBUTED
+    )
+    here, there = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_in_child, args=(there,))
+    child.start()
+    incarnation, tokens, still_open = here.recv()
+    child.join()
+    assert incarnation != parent.incarnation
+    assert (tokens, still_open) == (1, 0)
+    assert parent.snapshot().totals[10] == 0
+    assert parent.snapshot().open == 1
+    parent.end(report, outcome="ok")
+    assert told == []
