@@ -60,7 +60,8 @@ def test_stopping_cuts_streams_that_are_still_open() -> None:
 
         server.stop()
 
-        with pytest.raises(openai.APIConnectionError):
+        # Before its version 2 the client lets the transport's own error through.
+        with pytest.raises((openai.APIConnectionError, httpx.TransportError)):
             list(stream)
     (entry,) = server.bill.entries
     assert (entry.ended, entry.told, entry.total_tokens) == ("cut", False, 5)
