@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, cast
+from secrets import token_bytes
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -15,14 +16,17 @@ from tokenbeat.control_plane import health
 from tokenbeat.control_plane.changes import Changes
 from tokenbeat.control_plane.db.engine import Database
 from tokenbeat.control_plane.db.migrate import migrate
+from tokenbeat.control_plane.description import describe
 from tokenbeat.control_plane.gate import Gate
+from tokenbeat.control_plane.ingest import routes as ingest_routes
+from tokenbeat.control_plane.keys import routes as keys_routes
 from tokenbeat.control_plane.keys.secrets import open_secrets
 from tokenbeat.control_plane.keys.tenants import open_tenant
 from tokenbeat.control_plane.plane import Plane
-from tokenbeat.control_plane.problems import Problem, install_problems
+from tokenbeat.control_plane.problems import install_problems
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from tokenbeat.clock import Clock
     from tokenbeat.control_plane.settings import ServerSettings
@@ -30,12 +34,18 @@ if TYPE_CHECKING:
 _PAGES = ("report", "live", "view")
 
 
-def create_app(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> FastAPI:
+def create_app(
+    settings: ServerSettings,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+    chance: Callable[[int], bytes] = token_bytes,
+) -> FastAPI:
     """The application; nothing is opened or written before its lifespan begins.
 
     Args:
         settings: See `tokenbeat.control_plane.settings.load_settings`.
         clock: Where the time comes from.
+        chance: Where random bytes for ids come from.
 
     Raises:
         BadSetting: At the start of the lifespan: the secrets cannot be had.
@@ -47,7 +57,12 @@ def create_app(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> Fast
         secrets = open_secrets(settings)
         database = Database(settings.database)
         plane = Plane(
-            settings=settings, clock=clock, database=database, changes=changes, secrets=secrets
+            settings=settings,
+            clock=clock,
+            database=database,
+            changes=changes,
+            secrets=secrets,
+            chance=chance,
         )
         try:
             await migrate(database)
@@ -69,13 +84,14 @@ def create_app(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> Fast
     )
     app.state.changes = changes
     install_problems(app)
-    app.include_router(health.router)
+    for router in (health.router, keys_routes.router, ingest_routes.router):
+        app.include_router(router)
     for folder in _PAGES:
         name = f"tokenbeat.control_plane.{folder}.routes"
         if _exists(name):
             app.include_router(import_module(name).router)
     app.add_middleware(Gate, hosts=settings.hosts)
-    _describe_problems(app)
+    describe(app)
     return app
 
 
@@ -84,19 +100,3 @@ def _exists(name: str) -> bool:
         return find_spec(name) is not None
     except ModuleNotFoundError:
         return False
-
-
-def _describe_problems(app: FastAPI) -> None:
-    """Put the schema of `Problem` into the OpenAPI document; routes refer to it by name."""
-    describe = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = describe()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        if "Problem" not in schemas:
-            schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(cast("dict[str, Any]", schema.pop("$defs", {})))
-            schemas["Problem"] = schema
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it

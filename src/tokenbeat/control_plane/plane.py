@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, cast
 
 from fastapi import Request  # noqa: TC002 FastAPI reads the annotation
 
+from tokenbeat.control_plane.moments import moment
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from tokenbeat.clock import Clock
     from tokenbeat.control_plane.changes import Changes
     from tokenbeat.control_plane.db.engine import Database
     from tokenbeat.control_plane.keys.secrets import Secrets
     from tokenbeat.control_plane.settings import ServerSettings
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +30,12 @@ class Plane:
     """Its ``read()`` and ``write()`` give sessions."""
     changes: Changes
     secrets: Secrets
+    chance: Callable[[int], bytes]
+    """Random bytes, as many as asked for."""
 
     def now(self) -> datetime:
         """The wall clock's time, aware, UTC, to the microsecond."""
-        return _EPOCH + timedelta(microseconds=self.clock.wall_ns() // 1_000)
+        return moment(self.clock.wall_ns())
 
 
 def plane_of(request: Request) -> Plane:

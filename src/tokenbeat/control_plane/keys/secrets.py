@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ADMIN_KEY_FILE: Final = "admin.key"
 SIGNING_SECRET_FILE: Final = "signing.secret"  # noqa: S105 a file name
+_LEAST_CHARACTERS: Final = 32
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -80,9 +81,10 @@ def _read(file: Path) -> str:
             setting="TOKENBEAT_DATA_DIR", reason=f"{file} can be read by others: chmod 600 it"
         )
     secret = file.read_text("utf-8").strip()
-    if len(secret) < 16:
+    if len(secret) < _LEAST_CHARACTERS:
         raise BadSetting(
-            setting="TOKENBEAT_DATA_DIR", reason=f"{file} holds fewer than 16 characters"
+            setting="TOKENBEAT_DATA_DIR",
+            reason=f"{file} holds fewer than {_LEAST_CHARACTERS} characters",
         )
     return secret
 
