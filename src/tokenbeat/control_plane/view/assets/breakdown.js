@@ -54,14 +54,14 @@ export class Services {
       caption: "Services",
       key: (row) => row.agentName,
       columns: [
-        { title: "Service", stamp: (row) => row.agentName, draw: (cell, row) => cell.replaceChildren(el("button", { class: "link", type: "button", title: "Show who used what in this service", onclick: () => onPick(row.agentName) }, row.agentName)) },
-        { title: "State", stamp: (row) => `${row.state}${row.lastSeen}${this.#age(row)}`, draw: (cell, row) => this.#drawState(cell, row) },
+        { title: "Service", stamp: (row) => `${row.agentName}${this.#stateOf(row)}`, draw: (cell, row) => this.#drawName(cell, row, onPick) },
+        { title: "State", wide: true, stamp: (row) => `${row.lastSeen}${this.#stateOf(row)}`, draw: (cell, row) => cell.replaceChildren(this.#state(row)) },
         number("Tokens", (row) => row.tokens.total, { className: "strong" }),
         share(() => this.#whole),
         number("Input", (row) => row.tokens.input, { wide: true }),
         number("Output", (row) => row.tokens.output, { wide: true }),
         number("Calls", (row) => row.calls.finished),
-        number("Usage unknown", (row) => row.calls.unknownUsage, { wide: true }),
+        number("Unknown", (row) => row.calls.unknownUsage, { wide: true }),
         { title: "Processes", number: true, wide: true, text: (row) => count(row.incarnations) },
       ],
     });
@@ -74,14 +74,21 @@ export class Services {
     this.#table.update(agents);
   }
 
-  #age(row) {
-    return row.state === "live" || row.lastSeen === null ? "" : ago(Date.parse(row.lastSeen), this.#now);
+  #stateOf(row) {
+    const [, word] = STATES[row.state] ?? ["", row.state];
+    return row.state === "live" || row.lastSeen === null ? word : `${word}, ${ago(Date.parse(row.lastSeen), this.#now)}`;
   }
 
-  #drawState(cell, row) {
-    const [className, word] = STATES[row.state] ?? ["", row.state];
-    const age = this.#age(row);
-    cell.replaceChildren(el("span", { class: `state ${className}`, title: row.lastSeen === null ? null : `last beat ${momentOf(Date.parse(row.lastSeen))}` }, dot(), age && row.state !== "never" ? `${word}, ${age}` : word));
+  #state(row) {
+    const title = row.lastSeen === null ? null : `last beat ${momentOf(Date.parse(row.lastSeen))}`;
+    return el("span", { class: `state ${STATES[row.state]?.[0] ?? ""}`, title }, dot(), this.#stateOf(row));
+  }
+
+  #drawName(cell, row, onPick) {
+    const button = cell.querySelector("button") ?? el("button", { class: "link", type: "button", title: "Show who used what in this service", onclick: () => onPick(row.agentName) }, row.agentName);
+    const focused = document.activeElement === button;
+    cell.replaceChildren(button, el("span", { class: "narrow under" }, this.#state(row)));
+    if (focused) button.focus({ preventScroll: true });
   }
 }
 
@@ -115,20 +122,32 @@ export class Split {
     this.#by = by.join();
     const [first, ...others] = by.map((name) => DIMENSIONS[name]);
     const orTotal = (column, word) => ({ ...column, stamp: (row) => (row.isTotal ? word : column.stamp(row)), draw: (cell, row) => (row.isTotal ? cell.replaceChildren(word) : column.draw(cell, row)) });
+    const stacked = {
+      ...first,
+      stamp: (row) => by.map((name) => String(row[name])).join("\n"),
+      draw: (cell, row) => {
+        first.draw(cell, row);
+        for (const column of others) {
+          const under = el("span", { class: "narrow under" });
+          column.draw(under, row);
+          cell.append(under);
+        }
+      },
+    };
     this.#table = new Table({
       caption: "Who used what",
       key: (row) => by.map((name) => String(row[name])).join("\n"),
       columns: [
-        orTotal(first, "Total"),
-        ...others.map((column) => orTotal(column, "")),
+        orTotal(stacked, "Total"),
+        ...others.map((column) => orTotal({ ...column, wide: true }, "")),
         number("Tokens", (row) => row.tokens.total, { className: "strong" }),
         share(() => this.#whole),
         number("Input", (row) => row.tokens.input, { wide: true }),
         number("from cache", (row) => row.tokens.cacheRead, { wide: true }),
         number("Output", (row) => row.tokens.output, { wide: true }),
         number("reasoning", (row) => row.tokens.reasoning, { wide: true }),
-        number("Calls", (row) => row.calls.finished),
-        number("Usage unknown", (row) => row.calls.unknownUsage, { wide: true }),
+        number("Calls", (row) => row.calls.finished, { wide: true }),
+        number("Unknown", (row) => row.calls.unknownUsage, { wide: true }),
       ],
     });
     byId("split").replaceChildren(this.#table.node, this.#more);
@@ -141,9 +160,9 @@ export class Runs {
     caption: "Recent runs",
     key: (row) => row.run,
     columns: [
-      { title: "Run", className: "mono", text: (row) => row.run },
+      { title: "Run", stamp: (row) => `${row.run}${row.status}${row.late}`, draw: (cell, row) => cell.replaceChildren(el("span", { class: "mono" }, row.run), el("span", { class: "narrow under" }, this.#status(row))) },
       { title: "Service", wide: true, text: (row) => row.services.join(", ") },
-      { title: "Status", stamp: (row) => `${row.status}${row.late}`, draw: (cell, row) => this.#drawStatus(cell, row) },
+      { title: "Status", wide: true, stamp: (row) => `${row.status}${row.late}`, draw: (cell, row) => cell.replaceChildren(this.#status(row)) },
       { title: "Started", wide: true, stamp: (row) => ago(Date.parse(row.startedAt), this.#now), draw: (cell, row) => cell.replaceChildren(el("time", { datetime: row.startedAt, title: momentOf(Date.parse(row.startedAt)) }, ago(Date.parse(row.startedAt), this.#now))) },
       number("Tokens", (row) => row.tokens.total, { className: "strong" }),
       number("Input", (row) => row.tokens.input, { wide: true }),
@@ -162,8 +181,8 @@ export class Runs {
     this.#table.update(runs);
   }
 
-  #drawStatus(cell, row) {
+  #status(row) {
     const [className, word] = RUN_STATES[row.status] ?? ["", row.status];
-    cell.replaceChildren(el("span", { class: `state ${className}` }, dot(), row.late ? `${word}, late usage` : word));
+    return el("span", { class: `state ${className}` }, dot(), row.late ? `${word}, late usage` : word);
   }
 }

@@ -9,10 +9,10 @@ const SLOTS = 6;
 const REST = "other models";
 const SPACE = { top: 10, right: 4, bottom: 24, left: 46 };
 
-/** The least round number at or above a value: 1, 2, 2.5 or 5 times a power of ten. */
+/** The least round number at or above a value, whose half is round as well. */
 function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].map((step) => step * power).find((step) => step >= value);
+  return [1, 1.2, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= value);
 }
 
 export class Chart {

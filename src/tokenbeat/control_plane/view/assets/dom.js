@@ -28,6 +28,7 @@ export function glow(node) {
   node.classList.remove("fresh");
   void node.offsetWidth; // restarts the animation
   node.classList.add("fresh");
+  node.addEventListener("animationend", () => node.classList.remove("fresh"), { once: true });
 }
 
 /** A flat bar in which each part takes its share of the whole. */

@@ -43,8 +43,8 @@ function chartSpan(since) {
   const { length, bucket } = RANGES[view.range];
   if (length !== null) return { from: now() - length, bucket };
   const age = since === null ? 0 : now() - Date.parse(since);
-  if (age < 2 * HOUR) return { from: now() - Math.max(age + 5 * BUCKET_MS.minute, HOUR), bucket: "minute" };
-  if (age < 168 * HOUR) return { from: now() - Math.max(age, 24 * HOUR) - HOUR, bucket: "hour" };
+  if (age < 3 * HOUR) return { from: now() - Math.max(age + 5 * BUCKET_MS.minute, HOUR), bucket: "minute" };
+  if (age < 168 * HOUR) return { from: now() - Math.max(age, 11 * HOUR) - HOUR, bucket: "hour" };
   return { from: now() - Math.min(age + 24 * HOUR, 180 * 24 * HOUR), bucket: "day" };
 }
 

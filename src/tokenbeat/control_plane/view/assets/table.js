@@ -35,8 +35,9 @@ export class Table {
     for (const [key, line] of before) if (!this.#rows.has(key)) line.remove();
     if (total === null) this.#foot.replaceChildren();
     else {
-      const line = this.#foot.firstElementChild ?? this.#foot.appendChild(this.#line());
-      this.#columns.forEach((column, at) => this.#fill(line.children[at], column, total, true));
+      const known = this.#foot.firstElementChild;
+      const line = known ?? this.#foot.appendChild(this.#line());
+      this.#columns.forEach((column, at) => this.#fill(line.children[at], column, total, known !== null));
     }
   }
 
