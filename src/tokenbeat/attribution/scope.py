@@ -1,0 +1,132 @@
+"""A scope: one stretch of work with a name, and the path of those that lead to it."""
+
+from __future__ import annotations
+
+import threading
+from asyncio import current_task
+from asyncio.events import _get_running_loop  # as get_running_loop, without an exception
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from tokenbeat.attribution.siblings import Siblings
+    from tokenbeat.ledger.report import CallToken, RunRef
+    from tokenbeat.usage.caller import Caller
+
+ScopeKind = Literal[
+    "run",
+    "lead_agent",
+    "subagent",
+    "workflow",
+    "middleware",
+    "tool",
+    "node",
+    "chain",
+    "helper",
+    "remote",
+    "call",
+]
+"""What a scope is. ``run`` and ``workflow`` may add no step to the path; ``call`` never does."""
+
+
+def current_lane() -> int:
+    """Names the asyncio task that runs now, or the thread where there is none.
+
+    What was started in a lane is over once a later piece of that lane runs *around* it: the stack
+    between them has been unwound.
+    """
+    loop = _get_running_loop()
+    if loop is not None:
+        task = current_task(loop)
+        if task is not None:
+            return id(task)
+    return threading.get_ident()
+
+
+class Scope:
+    """One stretch of work that calls are attributed to. Made by `opening.open_scope`.
+
+    Attributes:
+        kind: What it is.
+        name: Its name as the framework or the user gave it.
+        parent: The scope around it, or None.
+        root: The outermost scope of the same task: a carried scope counts while its root is open.
+            A scope that a framework started on its own (no parent of the framework's) is a root,
+            also where it was carried into.
+        caller: The path that calls made in it get.
+        run: The run that they belong to, or None.
+        agent: ``gen_ai.agent.name`` of such calls, or None.
+        open: Not closed yet.
+        thread_id: The conversation, or None.
+        tool_call_id: The model's id of the tool call, or None.
+        started_ns: Wall time of its start, ns since 1970.
+        token: Of a ``call``: names the framework call for sources inside it.
+        announced: Whether observers know of it. Scopes that only carry are not announced.
+        origin: What opened it, the instrumentor's own; opaque here. A scope of the user's has its
+            parent's.
+        moment: Siblings of one name that start at the same moment of their parent (a step of its
+            graph) are beside each other even if the first has ended.
+        span: The telemetry observer's, made current together with the scope.
+        tallies: The telemetry observer's own.
+    """
+
+    __slots__ = (
+        "agent", "announced", "attached", "caller", "former", "kind", "lane", "moment", "name",
+        "numbered", "open", "origin", "parent", "root", "run", "siblings", "span", "started_ns",
+        "tallies", "thread_id", "token", "tool_call_id",
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0913 a scope has that many facts
+        self,
+        kind: ScopeKind,
+        name: str,
+        *,
+        parent: Scope | None,
+        caller: Caller,
+        started_ns: int,
+        is_root: bool = False,
+        run: RunRef | None = None,
+        agent: str | None = None,
+        thread_id: str | None = None,
+        tool_call_id: str | None = None,
+        token: CallToken | None = None,
+        origin: object | None = None,
+        moment: int | None = None,
+        span: object | None = None,
+    ) -> None:
+        self.kind: ScopeKind = kind
+        self.name = name
+        self.parent = parent
+        self.root: Scope = self if is_root or parent is None else parent.root
+        self.caller = caller
+        self.run = run
+        self.agent = agent
+        self.open = True
+        self.thread_id = thread_id
+        self.tool_call_id = tool_call_id
+        self.started_ns = started_ns
+        self.token = token
+        self.announced = False
+        self.origin = origin
+        self.moment = moment
+        self.span = span
+        self.tallies: object | None = None
+        self.lane = 0
+        self.former: Context | None = None
+        self.attached: Context | None = None
+        self.siblings: Siblings | None = None
+        self.numbered: tuple[Scope, str, int] | None = None
+
+    def inside(self, other: Scope) -> bool:
+        """Whether ``other`` is one of the scopes around this one."""
+        scope = self.parent
+        while scope is not None:
+            if scope is other:
+                return True
+            scope = scope.parent
+        return False
+
+    def __repr__(self) -> str:
+        state = "open" if self.open else "closed"
+        return f"Scope({self.kind} {self.name!r}, {self.caller.instance_path}, {state})"

@@ -1,0 +1,175 @@
+"""What the end of a model run says: usage, model, response id, why it stopped.
+
+Texts of answers are not looked at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tokenbeat.usage.combined import usage_of_candidates
+from tokenbeat.usage.reported import NOTHING, Reported, read_first
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tokenbeat.usage.tokens import TokenUsage
+
+_REQUEST_USAGE: Final = ("token_usage", "usage")
+_GENERATION_USAGE: Final = ("token_usage", "usage", "usage_metadata")
+_OLLAMA: Final = "eval_count"
+_OWN_MESSAGE_IDS: Final = ("lc_", "run-")
+_RESPONSE_ID_PREFIXES: Final = ("resp_", "chatcmpl-", "gen-", "cmpl-")
+
+
+class Answer(NamedTuple):
+    """What was read.
+
+    Attributes:
+        reported: The usage with its faults.
+        cached: Whether LangChain's own cache answered: nothing was billed.
+        model: The model that answered, or None.
+        response_id: The provider's id of the response, or None.
+        finish_reasons: One for each candidate that says why it stopped.
+    """
+
+    reported: Reported
+    cached: bool
+    model: str | None
+    response_id: str | None
+    finish_reasons: tuple[str, ...]
+
+
+def read_answer(  # noqa: C901 one pass over what may stand in many places
+    response: Any,  # noqa: ANN401 LangChain's LLMResult, of any version
+    *,
+    provider: str,
+    request_model: str | None,
+    raw_heard: object = None,
+    heard: TokenUsage | None = None,
+) -> Answer:
+    """Reads an ``LLMResult``, as the end or the error of a run gives it.
+
+    Args:
+        response: The result; None or without generations says nothing.
+        provider: ``gen_ai.provider.name``.
+        request_model: The model asked for: a name that repeats over chunks is told by it.
+        raw_heard: The one usage that the stream's chunks carried, as it was given.
+        heard: What that was read as, so that it is not read again.
+    """
+    prompts = getattr(response, "generations", None) or ()
+    llm_output = getattr(response, "llm_output", None)
+    if not isinstance(llm_output, dict):
+        llm_output = None
+    cached = False
+    model: str | None = None
+    response_id: str | None = None
+    finish_reasons: list[str] = []
+    reports: list[Reported] = []
+    request_level = NOTHING
+    if llm_output:
+        request_level = read_first(_request_places(llm_output), provider=provider)
+        model = _model(llm_output)
+        response_id = _text(llm_output.get("id"))
+    for candidates in prompts:
+        for generation in candidates:
+            message = getattr(generation, "message", None)
+            told = getattr(message, "usage_metadata", None)
+            metadata = getattr(message, "response_metadata", None) or {}
+            info = getattr(generation, "generation_info", None) or {}
+            if told and not cached and told.get("total_cost") == 0 and "total_cost" in told:
+                cached = True
+            if request_level.usage is None:
+                if told is not None and told == raw_heard and heard is not None:
+                    reports.append(Reported(heard))
+                else:
+                    places = _generation_places(told, metadata, info)
+                    reports.append(read_first(places, provider=provider))
+            if model is None:
+                model = _model(metadata) or _model(info)
+            if response_id is None:
+                response_id = (
+                    _text(metadata.get("id"))
+                    or _text(info.get("id"))
+                    or _message_id(message, provider=provider)
+                )
+            reason = (
+                info.get("finish_reason")
+                or metadata.get("finish_reason")
+                or metadata.get("stop_reason")
+                or metadata.get("done_reason")
+            )
+            if reason and isinstance(reason, str):
+                finish_reasons.append(once(reason))
+    return Answer(
+        _combined(request_level, reports),
+        cached,
+        None if model is None else once(model, known=request_model),
+        response_id,
+        tuple(finish_reasons),
+    )
+
+
+def once(name: str, *, known: str | None = None) -> str:
+    """A name that chunks of a stream repeated, once: ``gpt-4ogpt-4o`` is ``gpt-4o``.
+
+    Args:
+        name: What the merged message says.
+        known: A name that is not to be taken apart, whatever it looks like.
+    """
+    if name == known:
+        return name
+    length = (name + name).find(name, 1)
+    # A name of one or two letters is not repeated, it is a short name that looks like it.
+    return name[:length] if 2 < length < len(name) else name
+
+
+def _combined(request_level: Reported, reports: Sequence[Reported]) -> Reported:
+    if request_level.usage is not None:
+        return request_level
+    if len(reports) == 1 and not request_level.anomalies:
+        return reports[0]
+    usage = usage_of_candidates([report.usage for report in reports])
+    anomalies = list(request_level.anomalies)
+    malformed = request_level.malformed
+    for report in reports:
+        # Candidates repeat their response's usage, faults included: each fault is told once.
+        anomalies.extend(reason for reason in report.anomalies if reason not in anomalies)
+        malformed = malformed or report.malformed
+    return Reported(usage, tuple(anomalies), malformed)
+
+
+def _request_places(llm_output: Mapping[str, Any]) -> Iterator[object]:
+    for name in _REQUEST_USAGE:
+        yield llm_output.get(name)
+    if _OLLAMA in llm_output:
+        yield llm_output
+
+
+def _generation_places(
+    told: object, metadata: Mapping[str, Any], info: Mapping[str, Any]
+) -> Iterator[object]:
+    yield told
+    for place in (metadata, info):
+        for name in _GENERATION_USAGE:
+            yield place.get(name)
+        if _OLLAMA in place:
+            yield place
+
+
+def _model(place: Mapping[str, Any]) -> str | None:
+    return _text(place.get("model_name")) or _text(place.get("model"))
+
+
+def _text(value: object) -> str | None:
+    return value if value and isinstance(value, str) else None
+
+
+def _message_id(message: object, *, provider: str) -> str | None:
+    """The message's id where it is the provider's: LangChain otherwise makes one of the run's."""
+    message_id = getattr(message, "id", None)
+    if not isinstance(message_id, str) or message_id.startswith(_OWN_MESSAGE_IDS):
+        return None
+    if message_id.startswith(_RESPONSE_ID_PREFIXES):
+        return message_id
+    return message_id if provider == "anthropic" and message_id.startswith("msg_") else None

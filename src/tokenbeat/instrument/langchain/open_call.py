@@ -1,0 +1,152 @@
+"""A model run that has started and not ended, and the table of those and the ended ones."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from tokenbeat.usage.combined import merge_stream
+from tokenbeat.usage.reported import read_usage
+
+if TYPE_CHECKING:
+    from asyncio import Task
+    from weakref import ref
+
+    from tokenbeat.attribution import Scope
+    from tokenbeat.instrument.langchain.framework_run import FrameworkRun
+    from tokenbeat.ledger.books import Ledger
+    from tokenbeat.ledger.report import Report
+
+MOST_ENDED: Final = 2_048
+"""Ended calls that are remembered: a late end can still raise what an orphan was entered with."""
+_READ_AT_ONCE: Final = 2
+_READ_EVERY: Final = 64
+
+
+class OpenCall:
+    """One model run.
+
+    Attributes:
+        key: ``run_id.int``.
+        ledger: The books in which it was started.
+        report: It, in the books. Prompts of one text-completion request share one.
+        scope: Its scope of kind ``call``, or None.
+        parent: The framework run that it is in, or None.
+        request: The request that several prompts share, or None.
+        lane: Where it started.
+        task: The asyncio task where it started, or None.
+        lost: Calls back when LangChain drops the run's id.
+        when_done: What was added to the task's done-callbacks.
+        told: Usages that its chunks carried and that were not read yet.
+        raw_heard: The chunks' usage as it was given, where there was only one.
+        heard_chunks: How many chunks carried usage.
+    """
+
+    __slots__ = (
+        "heard_chunks", "key", "lane", "ledger", "lost", "parent", "raw_heard", "report", "request",
+        "scope", "task", "told", "when_done",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        key: int,
+        *,
+        ledger: Ledger,
+        report: Report,
+        parent: FrameworkRun | None,
+        lane: int,
+        task: Task[object] | None,
+    ) -> None:
+        self.key = key
+        self.ledger = ledger
+        self.report = report
+        self.parent = parent
+        self.lane = lane
+        self.task = task
+        self.scope: Scope | None = None
+        self.request: SharedRequest | None = None
+        self.lost: ref[Any] | None = None
+        self.when_done: Any = None
+        self.told: list[object] = []
+        self.raw_heard: object = None
+        self.heard_chunks = 0
+
+    def hear(self, raw: object) -> None:
+        """A chunk carried usage. The first ones are read at once, of many others some at a time."""
+        self.heard_chunks += 1
+        self.raw_heard = raw if self.heard_chunks == 1 else None
+        self.told.append(raw)
+        if self.heard_chunks <= _READ_AT_ONCE or len(self.told) >= _READ_EVERY:
+            self.read_told()
+
+    def read_told(self) -> None:
+        """Reads what chunks have told since the last time into ``report.heard``."""
+        report = self.report
+        for raw in self.told:
+            usage = read_usage(raw, provider=report.provider).usage
+            if usage is not None:
+                report.heard = merge_stream(report.heard, usage)
+        self.told.clear()
+
+
+class SharedRequest:
+    """One text-completion request with several prompts: LangChain runs each, the provider one.
+
+    Attributes:
+        params: LangChain's parameters of the request: their identity is what the prompts share.
+        report: The call in the books.
+        missing: Prompts that have not started yet.
+        open: Prompts that have not ended yet.
+        items: Prompts in all.
+        ends: What the ended prompts said.
+    """
+
+    __slots__ = ("ends", "items", "missing", "open", "params", "report")
+
+    def __init__(self, params: object, *, report: Report, items: int) -> None:
+        self.params = params
+        self.report = report
+        self.items = items
+        self.missing = items
+        self.open = items
+        self.ends: list[Any] = []
+
+
+class Calls:
+    """Open calls by key, and those that ended lately."""
+
+    def __init__(self) -> None:
+        self.open: dict[int, OpenCall] = {}
+        self._ended: dict[int, OpenCall] = {}
+        self._order: deque[OpenCall] = deque()
+
+    def add(self, call: OpenCall) -> None:
+        """Takes a call in that has started."""
+        self.open[call.key] = call
+        parent = call.parent
+        if parent is not None and parent.open:
+            parent.below[call.key] = call
+
+    def close(self, key: int) -> OpenCall | None:
+        """Takes an open call out. Only one of several signals of its end gets it."""
+        call = self.open.pop(key, None)
+        if call is None:
+            return None
+        call.lost = None
+        task, when_done = call.task, call.when_done
+        call.task = call.when_done = None
+        if task is not None and when_done is not None:
+            task.remove_done_callback(when_done)
+        if call.parent is not None:
+            call.parent.below.pop(key, None)
+        self._ended[key] = call
+        self._order.append(call)
+        if len(self._order) > MOST_ENDED:
+            oldest = self._order.popleft()
+            if self._ended.get(oldest.key) is oldest:
+                del self._ended[oldest.key]
+        return call
+
+    def ended(self, key: int) -> OpenCall | None:
+        """A call that ended lately."""
+        return self._ended.get(key)
