@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import NonRecordingSpan, SpanKind, StatusCode
 
 from tokenbeat import semconv
 from tokenbeat.telemetry.histograms import AgentFacts
@@ -136,7 +136,6 @@ class AgentSpans:
         attributes: dict[str, Any] = {
             semconv.OPERATION_NAME: operation,
             semconv.CALLER: scope.caller.instance_path,
-            semconv.CALLER_TYPE: scope.caller.type,
         }
         if name is not None:
             attributes[name_attribute] = name
@@ -179,6 +178,8 @@ class AgentSpans:
                 if error_type is not None:
                     span.set_status(StatusCode.ERROR)
             span.end()
+            # What is kept of the scope shall not keep the span; its ids are enough for late work.
+            scope.span = NonRecordingSpan(ids)
         self._keep_figures(scope, tally, error_type=error_type, span=context)
 
     def _keep_figures(

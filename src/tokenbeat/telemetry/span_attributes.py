@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokenbeat import semconv
 from tokenbeat.usage import counts as c
-from tokenbeat.usage.caller import caller_type
 
 if TYPE_CHECKING:
     from tokenbeat.ledger.report import Report
@@ -83,7 +82,6 @@ class CallAttributes:
             semconv.OPERATION_NAME: report.operation,
             semconv.PROVIDER_NAME: report.provider,
             semconv.CALLER: path,
-            semconv.CALLER_TYPE: caller_type(path),
         }
         name = report.operation
         if report.request_model is not None:

@@ -83,13 +83,13 @@ class SpanObserver:
         envelope = report.inside
         if envelope is not None:
             around = self._span_of(envelope)
-            if around is not None and not around.ended:
+            if around is not None and around.span is not None:
                 with self._lock:  # two attempts may begin at once
                     if around.shown is envelope:
                         around.shown = report
                         report.span = around
                         return
-                self._open(report, set_span_in_context(around.span, get_current()))
+                self._open(report, set_span_in_context(around.parent, get_current()))
                 return
         scope = report.scope if isinstance(report.scope, Scope) else None
         is_call = scope is not None and scope.kind == "call"
@@ -114,7 +114,7 @@ class SpanObserver:
     def call_ended(self, report: Report) -> None:
         """End the span that the report opened, as soon as the books know what it used."""
         shown = self._span_of(report)
-        if shown is not None and shown.owner is report and not shown.ended:
+        if shown is not None and shown.owner is report:
             if shown.unsettled:
                 self._wait_for(shown)
             else:
@@ -128,9 +128,9 @@ class SpanObserver:
         if tally is not None:
             tally.add_call(counts)
         shown = self._span_of(report)
-        if shown is not None and (shown.ended or shown.shown is not report):
+        if shown is not None and shown.shown is not report:
             # An envelope that used more than what is inside it, beside the span that it lent.
-            self._open(report, set_span_in_context(shown.span, get_current()))
+            self._open(report, set_span_in_context(shown.parent, get_current()))
             self.call_ended(report)
         elif self._unsettled:
             self._end_settled()
@@ -180,10 +180,15 @@ class SpanObserver:
             self._end(shown)
 
     def _end(self, shown: CallSpan) -> None:
-        shown.ended = True
-        span, owner = shown.span, shown.owner
+        span, owner, leaf = shown.span, shown.owner, shown.shown
+        if span is None or owner is None or leaf is None:
+            return
+        shown.let_go()
+        scope = owner.scope
+        if isinstance(scope, Scope) and scope.span is span:
+            scope.span = shown.parent
         if span.is_recording():
-            attributes: dict[str, Any] = self._attributes.at_end(owner, shown.shown)
+            attributes: dict[str, Any] = self._attributes.at_end(owner, leaf)
             if attributes:
                 span.set_attributes(attributes)
             if owner.outcome == "error":
