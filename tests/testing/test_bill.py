@@ -159,6 +159,24 @@ def test_what_the_client_is_told_can_be_absurd_or_nothing(
     assert model_server.bill.total_tokens == 15
 
 
+def test_a_bill_that_was_emptied_in_mid_stream_stays_empty(
+    model_server: ModelServer, client: openai.OpenAI
+) -> None:
+    model_server.enqueue(Answer(pause_after_chunks=1))
+    stream = client.chat.completions.create(
+        model="m", messages=ASK, stream=True, stream_options={"include_usage": True}
+    )
+    assert model_server.wait_until_paused()
+
+    taken = model_server.bill.clear()
+    model_server.resume()
+    list(stream)
+
+    (entry,) = taken.entries
+    assert (entry.ended, entry.model) == ("running", "m")
+    assert model_server.bill.entries == ()
+
+
 def test_waiting_for_what_does_not_come_ends(model_server: ModelServer) -> None:
     assert not model_server.bill.wait_until(lambda bill: bool(bill.entries), timeout_s=0.01)
     assert not model_server.wait_until_paused(timeout_s=0.01)

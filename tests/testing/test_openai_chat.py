@@ -185,6 +185,19 @@ def test_an_error_in_mid_stream_is_billed(model_server: ModelServer, client: ope
     assert (entry.ended, entry.told, entry.total_tokens) == ("error", False, 150)
 
 
+def test_an_answer_that_does_not_stream_can_fail_after_it_was_billed(
+    model_server: ModelServer, client: openai.OpenAI
+) -> None:
+    model_server.enqueue(Answer(usage=DETAILED, fail=Failure(status=503, after_chunks=1)))
+
+    with pytest.raises(openai.InternalServerError):
+        client.chat.completions.create(model="m", messages=ASK)
+
+    (entry,) = model_server.bill.entries
+    assert (entry.ended, entry.told, entry.total_tokens) == ("error", False, 150)
+    assert model_server.bill.refused == ()
+
+
 def test_a_cut_connection_is_billed(model_server: ModelServer, client: openai.OpenAI) -> None:
     model_server.enqueue(
         Answer(text="abcdef", chunks=3, usage=DETAILED, cut_after_chunks=2),

@@ -85,8 +85,9 @@ def test_a_suite_that_asks_for_a_server_gets_a_fresh_one_for_each_test(tmp_path:
 def test_strict_is_an_option_that_is_off(pytestconfig: pytest.Config, tmp_path: Path) -> None:
     assert pytestconfig.getini("tokenbeat_strict") in {True, False}
 
-    suite = "def test_it(pytestconfig): assert pytestconfig.getini('tokenbeat_strict') is False"
-    assert _run(tmp_path, suite).returncode == 0
+    suite = "from tokenbeat import guard\ndef test_it(): assert guard.is_strict() is {}\n"
+    assert _run(tmp_path, suite.format(False)).returncode == 0
+    assert _run(tmp_path, suite.format(True), "-o", "tokenbeat_strict=true").returncode == 0
 
 
 def test_this_suite_gets_the_same_fixture(model_server: ModelServer) -> None:

@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 
-from tokenbeat.testing import Answer, ModelServer, Script, Usage
+from tokenbeat.testing import Answer, Failure, ModelServer, Script, Usage
 from tokenbeat.testing.errors import ModelServerNotRunning
 
 ASK = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
@@ -95,6 +95,37 @@ def test_a_client_that_gives_up_waiting_is_billed() -> None:
         (entry,) = server.bill.entries
         assert (entry.ended, entry.told) == ("client_gone", False)
         assert entry.total_tokens > 0
+
+
+def test_a_whole_answer_can_be_paused() -> None:
+    answers: list[httpx.Response] = []
+    with ModelServer(Script(default=Answer(pause_after_chunks=0))) as server:
+
+        def ask() -> None:
+            answers.append(httpx.post(f"{server.openai_url}/chat/completions", json=ASK))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        assert server.wait_until_paused()
+        assert answers == []
+
+        assert server.resume() == 1
+        asking.join()
+
+    assert answers[0].status_code == 200
+    assert server.bill.entries[0].ended == "ok"
+
+
+def test_a_delayed_error_does_not_hold_the_server() -> None:
+    slow = Answer(delay_s=60.0, fail=Failure(status=500))
+    with ModelServer(Script(queue=(Answer(delay_s=0.01, fail=Failure()), slow))) as server:
+        url = f"{server.openai_url}/chat/completions"
+        assert httpx.post(url, json=ASK).status_code == 500
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(url, json=ASK, timeout=0.2)
+
+    assert server.bill.entries == ()
+    assert [refused.status for refused in server.bill.refused] == [500, 500]
 
 
 def test_a_delay_between_pieces_is_kept() -> None:

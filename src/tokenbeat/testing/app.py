@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from tokenbeat.testing.answer import Answer, Failure
 from tokenbeat.testing.anthropic_messages import AnthropicMessages
 from tokenbeat.testing.asked import Asked, text_for, usage_for
 from tokenbeat.testing.bill import Bill, BillEntry, RefusedRequest
-from tokenbeat.testing.delivery import Delivery
+from tokenbeat.testing.delivery import Delivery, Refusal
 from tokenbeat.testing.errors import MalformedModelRequest
 from tokenbeat.testing.openai_chat import OpenAIChat
 from tokenbeat.testing.openai_completions import OpenAICompletions
@@ -62,10 +61,10 @@ class Desk:
         label = asked.tag or chosen.label or asked.user
         failure = chosen.answer.fail
         if failure is not None and failure.after_chunks is None:
-            await asyncio.sleep(chosen.answer.delay_s)
-            return self._refuse(
+            response = self._refuse(
                 wire, failure=failure, request_id=request_id, asked=asked, label=label
             )
+            return Refusal(response=response, delay_s=chosen.answer.delay_s)
         reply = self._reply(body, asked=asked, answer=chosen.answer, wire=wire)
         entry = _entry(reply, request_id=request_id, label=label, reported=wire.reported(reply))
         self.bill.charge(entry)

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from tokenbeat.testing.bill import Bill, Ended
     from tokenbeat.testing.connections import Connections, Pauses
@@ -142,6 +142,21 @@ class Delivery:
         body = {"type": "http.response.body", "body": event.encoded(), "more_body": more}
         await send(body)
         await asyncio.sleep(0)  # other clients' turn; a stream without delays never waits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An ASGI response for which nothing is charged, after its delay unless the client leaves."""
+
+    response: ASGIApp
+    delay_s: float
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the error."""
+        async with _departure(receive) as gone:
+            await _let_pass(self.delay_s, unless=gone)
+            if not gone.done():
+                await self.response(scope, receive, send)
 
 
 def _reached(after: int | None, pieces: int, event: Event) -> bool:

@@ -20,10 +20,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Register what a suite may set."""
     parser.addini(
         "tokenbeat_strict",
-        "Fail a test in which Tokenbeat contained an error of its own (default: false).",
+        "Let an error within Tokenbeat itself reach the test instead of the log (default: false).",
         type="bool",
         default=False,
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Tokenbeat's own errors reach the tests where the suite has asked for it."""
+    if config.getini("tokenbeat_strict"):
+        from tokenbeat import guard  # noqa: PLC0415 - see the module's sentence
+
+        before = guard.is_strict()
+        guard.set_strict(True)
+        config.add_cleanup(lambda: guard.set_strict(before))
 
 
 @pytest.fixture
