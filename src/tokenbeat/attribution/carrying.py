@@ -58,8 +58,8 @@ def current_scope() -> Scope | None:
     """The scope that this context was carried from, if it still counts.
 
     An open scope counts. A closed one counts only where it was carried into a task or thread of its
-    own (work left behind by a tool, say) and its root is still open; in the lane that entered it, it
-    is over. Otherwise the scope around it is asked.
+    own (work left behind by a tool, say) and its root is still open; in the lane that entered it,
+    it is over. Otherwise the scope around it is asked.
     """
     scope = cast("Scope | None", otel_context.get_current().get(_KEY))
     if scope is None or scope.open:

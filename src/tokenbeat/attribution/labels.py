@@ -25,10 +25,12 @@ class _CallerScope(LexicalScope):
         self._steps = steps
         self._clock = clock
 
-    def _again(self) -> LexicalScope:
+    def again(self) -> LexicalScope:
+        """See `LexicalScope.again`."""
         return _CallerScope(self._steps, clock=self._clock)
 
-    def _open(self) -> Scope:
+    def opened(self) -> Scope:
+        """See `LexicalScope.opened`."""
         parent = current_scope()
         if parent is not None and parent.kind == "call":
             parent = parent.parent
@@ -43,7 +45,8 @@ class _CallerScope(LexicalScope):
             started_ns=self._clock.wall_ns(),
         )
 
-    def _close(self, scope: Scope, error: BaseException | None) -> None:
+    def closed(self, scope: Scope, error: BaseException | None) -> None:
+        """See `LexicalScope.closed`."""
         close_scope(scope, error_type=None if error is None else error_type(error))
 
 

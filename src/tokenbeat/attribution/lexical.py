@@ -1,5 +1,7 @@
 """A stretch of the user's own code as a scope: ``with``, and as a decorator of any function."""
 
+# ruff: noqa: ANN401 functions of the user, of any signature
+
 from __future__ import annotations
 
 import functools
@@ -33,16 +35,18 @@ class LexicalScope:
     def __init__(self) -> None:
         self._entered: list[Scope | None] = []
 
-    def _open(self) -> Scope:
+    def opened(self) -> Scope:
+        """Opens the scope; it is entered separately."""
         raise NotImplementedError
 
-    def _close(self, scope: Scope, error: BaseException | None) -> None:
+    def closed(self, scope: Scope, error: BaseException | None) -> None:
+        """Closes a scope that `opened` gave, with the error that ended it."""
         raise NotImplementedError
 
     def __enter__(self) -> None:
         scope = None
         with _ENTERING:
-            scope = self._open()
+            scope = self.opened()
             enter(scope)
         self._entered.append(scope)
 
@@ -55,7 +59,7 @@ class LexicalScope:
         scope = self._entered.pop()
         if scope is not None:
             with _LEAVING:
-                self._close(scope, error)
+                self.closed(scope, error)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorates a function of any kind: each call of it is a scope of its own."""
@@ -70,22 +74,22 @@ class LexicalScope:
             wrapper = _function(self, plain)
         return cast("Callable[P, R]", functools.wraps(function)(wrapper))
 
-    def _again(self) -> LexicalScope:
+    def again(self) -> LexicalScope:
         """The same for one more use: calls of one function can be open beside each other."""
         raise NotImplementedError
 
 
 def _function(scoped: LexicalScope, function: Callable[..., Any]) -> Callable[..., Any]:
-    def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 the user's own
-        with scoped._again():  # noqa: SLF001 the class above
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with scoped.again():
             return function(*args, **kwargs)
 
     return wrapper
 
 
 def _coroutine(scoped: LexicalScope, function: Callable[..., Any]) -> Callable[..., Any]:
-    async def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 the user's own
-        with scoped._again():  # noqa: SLF001 the class above
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with scoped.again():
             return await function(*args, **kwargs)
 
     return wrapper
@@ -98,7 +102,7 @@ class _Steps:
         self._scoped = scoped
         self._scope: Scope | None = None
         with _ENTERING:
-            self._scope = scoped._open()  # noqa: SLF001 the class above
+            self._scope = scoped.opened()
 
     def __enter__(self) -> None:
         if self._scope is not None:
@@ -114,7 +118,7 @@ class _Steps:
         """The generator is over."""
         if self._scope is not None:
             with _LEAVING:
-                self._scoped._close(self._scope, error)  # noqa: SLF001 the class above
+                self._scoped.closed(self._scope, error)
 
 
 def _generator(scoped: LexicalScope, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,11 +132,11 @@ def _generator(scoped: LexicalScope, function: Callable[..., Any]) -> Callable[.
             while True:
                 try:
                     sent = yield item
-                except GeneratorExit:
+                except GeneratorExit:  # noqa: PERF203 the loop is the generator
                     with steps:
                         inner.close()
                     raise
-                except BaseException as error:  # noqa: BLE001 it is the generator's to handle
+                except BaseException as error:  # noqa: BLE001 the generator is to handle it
                     with steps:
                         item = inner.throw(error)
                 else:
@@ -160,11 +164,11 @@ def _async_generator(scoped: LexicalScope, function: Callable[..., Any]) -> Call
             while True:
                 try:
                     sent = yield item
-                except GeneratorExit:
+                except GeneratorExit:  # noqa: PERF203 the loop is the generator
                     with steps:
                         await inner.aclose()
                     raise
-                except BaseException as error:  # noqa: BLE001 it is the generator's to handle
+                except BaseException as error:  # noqa: BLE001 the generator is to handle it
                     with steps:
                         item = await inner.athrow(error)
                 else:

@@ -39,13 +39,15 @@ class _RunScope(LexicalScope):
         self._clock = clock
         self._new_id = new_id
 
-    def _again(self) -> LexicalScope:
+    def again(self) -> LexicalScope:
+        """See `LexicalScope.again`."""
         return _RunScope(
             run_id=self._run_id, thread_id=self._thread_id, user=self._user, labels=self._labels,
             clock=self._clock, new_id=self._new_id,
         )  # fmt: skip
 
-    def _open(self) -> Scope:
+    def opened(self) -> Scope:
+        """See `LexicalScope.opened`."""
         parent = current_scope()
         if parent is not None and parent.kind == "call":
             parent = parent.parent
@@ -63,7 +65,8 @@ class _RunScope(LexicalScope):
             thread_id=self._thread_id,
         )
 
-    def _close(self, scope: Scope, error: BaseException | None) -> None:
+    def closed(self, scope: Scope, error: BaseException | None) -> None:
+        """See `LexicalScope.closed`."""
         close_scope(scope, error_type=None if error is None else error_type(error))
         if scope.run is not None:
             books().close_run(scope.run, status=run_status(error))

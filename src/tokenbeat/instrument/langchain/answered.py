@@ -5,7 +5,7 @@ Texts of answers are not looked at.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from tokenbeat.usage.combined import usage_of_candidates
 from tokenbeat.usage.reported import NOTHING, Reported, read_first
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _REQUEST_USAGE: Final = ("token_usage", "usage")
 _GENERATION_USAGE: Final = ("token_usage", "usage", "usage_metadata")
+_EMPTY: Final[dict[str, Any]] = {}
 _OLLAMA: Final = "eval_count"
 _OWN_MESSAGE_IDS: Final = ("lc_", "run-")
 _RESPONSE_ID_PREFIXES: Final = ("resp_", "chatcmpl-", "gen-", "cmpl-")
@@ -40,7 +41,7 @@ class Answer(NamedTuple):
     finish_reasons: tuple[str, ...]
 
 
-def read_answer(  # noqa: C901 one pass over what may stand in many places
+def read_answer(
     response: Any,  # noqa: ANN401 LangChain's LLMResult, of any version
     *,
     provider: str,
@@ -58,9 +59,8 @@ def read_answer(  # noqa: C901 one pass over what may stand in many places
         heard: What that was read as, so that it is not read again.
     """
     prompts = getattr(response, "generations", None) or ()
-    llm_output = getattr(response, "llm_output", None)
-    if not isinstance(llm_output, dict):
-        llm_output = None
+    output = getattr(response, "llm_output", None)
+    llm_output = cast("dict[str, Any]", output) if isinstance(output, dict) else None
     cached = False
     model: str | None = None
     response_id: str | None = None
@@ -75,8 +75,8 @@ def read_answer(  # noqa: C901 one pass over what may stand in many places
         for generation in candidates:
             message = getattr(generation, "message", None)
             told = getattr(message, "usage_metadata", None)
-            metadata = getattr(message, "response_metadata", None) or {}
-            info = getattr(generation, "generation_info", None) or {}
+            metadata: dict[str, Any] = getattr(message, "response_metadata", None) or _EMPTY
+            info: dict[str, Any] = getattr(generation, "generation_info", None) or _EMPTY
             if told and not cached and told.get("total_cost") == 0 and "total_cost" in told:
                 cached = True
             if request_level.usage is None:

@@ -7,7 +7,7 @@ content are not.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -69,9 +69,10 @@ def server(serialized: Mapping[str, Any] | None) -> tuple[str | None, int | None
     """Host and port that the model was configured with; neither path nor credentials."""
     if not serialized:
         return None, None
-    settings = serialized.get("kwargs")
-    if not isinstance(settings, dict):
+    kwargs = serialized.get("kwargs")
+    if not isinstance(kwargs, dict):
         return None, None
+    settings = cast("dict[str, Any]", kwargs)
     for name in _ADDRESSES:
         address = settings.get(name)
         if address and isinstance(address, str):
@@ -83,6 +84,7 @@ def server(serialized: Mapping[str, Any] | None) -> tuple[str | None, int | None
 def _host(address: str) -> tuple[str | None, int | None]:
     try:
         parts = urlsplit(address)
-        return parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:  # an address that is none, or a port out of range
         return None, None
+    return host, port

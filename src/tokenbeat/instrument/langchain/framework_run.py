@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -52,7 +52,7 @@ class FrameworkRun:
         "task",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 what is known at its start
         self,
         key: int,
         kind: FrameworkRunKind,
@@ -60,7 +60,7 @@ class FrameworkRun:
         *,
         parent: FrameworkRun | None,
         lane: int,
-        task: Task[object] | None,
+        task: Task[Any] | None,
     ) -> None:
         self.key = key
         self.kind: FrameworkRunKind = kind

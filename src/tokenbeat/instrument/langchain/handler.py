@@ -4,6 +4,8 @@ Prompts, messages, answers, tool arguments and inputs are passed to it by LangCh
 looked at.
 """
 
+# ruff: noqa: ANN401, ARG002, PLR0913 LangChain decides what it passes
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

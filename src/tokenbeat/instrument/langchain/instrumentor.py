@@ -1,11 +1,15 @@
 """Turns counting on and off for LangChain and LangGraph."""
 
+# ruff: noqa: ANN401 the base class decides what is passed
+
 from __future__ import annotations
 
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]  # untyped
+    BaseInstrumentor,
+)
 
 from tokenbeat.guard import contained
 from tokenbeat.ledger.process import on_fork
@@ -20,7 +24,7 @@ _INSTRUMENT = contained("langchain.instrument")
 _UNINSTRUMENT = contained("langchain.uninstrument")
 
 
-class LangChainInstrumentor(BaseInstrumentor):
+class LangChainInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # see its import
     """Counts every model call that goes through langchain-core, in every thread and task.
 
     One handler is offered to LangChain's own hook for such handlers; no class is patched. Entry
@@ -53,7 +57,8 @@ class LangChainInstrumentor(BaseInstrumentor):
         settings = kwargs.get("settings") or AgentSettings.from_env()
         if cast("AgentSettings", settings).disabled:
             return
-        import langchain_core.tracers.context  # noqa: F401, PLC0415 only where it is instrumented
+        # Only where it is instrumented, and outside of the guard: the loader skips what is missing.
+        import langchain_core.tracers.context  # noqa: F401, PLC0415  # pyright: ignore[reportUnusedImport]
 
         with _INSTRUMENT:
             self._install()
@@ -91,13 +96,15 @@ class LangChainInstrumentor(BaseInstrumentor):
             from langchain_core.tracers import context as hooks  # noqa: PLC0415
 
             # LangChain offers no way to take a hook back. In place: others hold the list, too.
-            entries = hooks._configure_hooks  # noqa: SLF001
+            entries = hooks._configure_hooks  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             entries[:] = [entry for entry in entries if entry[0] is not variable]
             handler.silence()
         self._turn_threading_off()
 
     def _turn_threading_on(self) -> None:
-        from opentelemetry.instrumentation.threading import ThreadingInstrumentor  # noqa: PLC0415
+        from opentelemetry.instrumentation.threading import (  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+            ThreadingInstrumentor,
+        )
 
         threads = ThreadingInstrumentor()
         if not threads.is_instrumented_by_opentelemetry:
@@ -109,7 +116,7 @@ class LangChainInstrumentor(BaseInstrumentor):
             return
         self._turned_threading_on = False
         with _UNINSTRUMENT:
-            from opentelemetry.instrumentation.threading import (  # noqa: PLC0415
+            from opentelemetry.instrumentation.threading import (  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
                 ThreadingInstrumentor,
             )
 

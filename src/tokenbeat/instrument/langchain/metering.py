@@ -13,13 +13,13 @@ from weakref import ref
 from tokenbeat.attribution import Scope, enter
 from tokenbeat.attribution.carrying import leave
 from tokenbeat.attribution.ending import call_outcome, error_type
+from tokenbeat.attribution.scope import current_task_or_none
 from tokenbeat.guard import contained
 from tokenbeat.instrument.langchain.answered import Answer, read_answer
 from tokenbeat.instrument.langchain.asked import request_model, request_params, server
 from tokenbeat.instrument.langchain.caller_of import caller_of
 from tokenbeat.instrument.langchain.open_call import Calls, OpenCall, SharedRequest
 from tokenbeat.instrument.langchain.providers import provider_name
-from tokenbeat.instrument.langchain.road import Road, current_task_or_none
 from tokenbeat.ledger.process import books
 from tokenbeat.ledger.report import CallToken
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
+    from tokenbeat.instrument.langchain.road import Road
     from tokenbeat.usage.call import Outcome
 
 SOURCE: Final = "langchain"
-_NOTHING: Final[Mapping[str, Any]] = {}
 _GRACE_S: Final = 2.0
 """How long a call may outlive the task that started it before it is given up: streams of the third
 version of LangChain's events are read by a task of their own."""
@@ -54,7 +54,7 @@ class Meter:
 
     # Start ---------------------------------------------------------------------------------
 
-    def started(
+    def started(  # noqa: PLR0913 what LangChain tells
         self,
         operation: str,
         *,

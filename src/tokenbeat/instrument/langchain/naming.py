@@ -70,7 +70,7 @@ def label_steps(labels: Sequence[str], *, below: Caller) -> tuple[CallerStep, ..
     return tuple(parse_step(label) for label in labels if label != _LEAD_LABEL or not below.steps)
 
 
-def place_graph(
+def place_graph(  # noqa: PLR0913 the rule looks at that much
     around: Scope | None,
     *,
     name: str,
@@ -92,7 +92,7 @@ def place_graph(
     """
     base = UNATTRIBUTED if around is None else around.caller
     tool = _innermost_tool(base)
-    # An agent stands in the place of the tool that runs it, and a chain only names what has no agent.
+    # An agent stands in its tool's place, and a chain only names what has no agent.
     base = _without_last(base, types=("tool", "chain"))
     steps = label_steps(labels, below=base)
     if steps:
@@ -101,9 +101,8 @@ def place_graph(
     if not base.steps:
         given = agent_name or (name if name != NAMELESS else None)
         step = CallerStep("lead_agent", given or DEFAULT_AGENT)
-        return Place(
-            "lead_agent" if given else "workflow", given or name, base, (step,), given or ""
-        )
+        named: ScopeKind = "lead_agent" if given else "workflow"
+        return Place(named, given or name, base, (step,), given or "")
     if name != NAMELESS:
         given = name
     elif agent_name is not None and agent_name != agent_around:

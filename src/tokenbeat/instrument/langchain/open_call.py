@@ -47,7 +47,7 @@ class OpenCall:
         "scope", "task", "told", "when_done",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 what is known at its start
         self,
         key: int,
         *,
@@ -55,7 +55,7 @@ class OpenCall:
         report: Report,
         parent: FrameworkRun | None,
         lane: int,
-        task: Task[object] | None,
+        task: Task[Any] | None,
     ) -> None:
         self.key = key
         self.ledger = ledger

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from asyncio import current_task
-from asyncio.events import _get_running_loop  # as get_running_loop, without an exception
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenbeat.attribution import close_scope, current_scope, enter, open_scope
 from tokenbeat.attribution.ending import error_type, run_status
+from tokenbeat.attribution.scope import current_task_or_none
 from tokenbeat.clock import SYSTEM_CLOCK
-from tokenbeat.instrument.langchain.framework_run import FrameworkRun, FrameworkRuns
+from tokenbeat.instrument.langchain.framework_run import (
+    FrameworkRun,
+    FrameworkRunKind,
+    FrameworkRuns,
+)
 from tokenbeat.instrument.langchain.naming import (
     NAMELESS,
     Place,
@@ -51,12 +54,6 @@ class Standing(NamedTuple):
     inside: Report | None
 
 
-def current_task_or_none() -> asyncio.Task[Any] | None:
-    """The asyncio task that runs now."""
-    loop = _get_running_loop()
-    return None if loop is None else current_task(loop)
-
-
 class Road:
     """Follows chains, graphs, nodes and tools.
 
@@ -76,8 +73,8 @@ class Road:
         """Where the run with this parent stands.
 
         The framework's parent decides. Where it names none (a thread of the user's own, Python 3.10
-        under asyncio) or one that nobody knows, what the context carried does. A label of the user's
-        between the parent and the run counts in either case.
+        under asyncio) or one that nobody knows, what the context carried does. A label of the
+        user's between the parent and the run counts in either case.
         """
         carried = current_scope()
         if carried is not None and carried.kind == "call":
@@ -100,7 +97,7 @@ class Road:
 
     # Starts --------------------------------------------------------------------------------
 
-    def chain_started(
+    def chain_started(  # noqa: PLR0913 what LangChain tells
         self,
         name: str,
         *,
@@ -118,7 +115,7 @@ class Road:
         step = node_step(tags) if tags else None
         if step is not None:
             if parent is not None and parent.kind == "chain":
-                # A graph after all: LangGraph starts it elsewhere than in the versions known so far.
+                # A graph after all, started elsewhere than in the versions known so far.
                 parent.kind, parent.graph, parent.node = "graph", parent, None
             run = self._new(key, "node", name, standing=standing, tags=tags)
             place = place_node(around, name=name, labels=_fresh(run))
@@ -137,7 +134,7 @@ class Road:
             entered=not starter.is_generator,
         )  # fmt: skip
 
-    def tool_started(
+    def tool_started(  # noqa: PLR0913 what LangChain tells
         self,
         name: str,
         *,
@@ -159,7 +156,13 @@ class Road:
         )  # fmt: skip
 
     def _new(
-        self, key: int, kind: Any, name: str, *, standing: Standing, tags: Sequence[str]
+        self,
+        key: int,
+        kind: FrameworkRunKind,
+        name: str,
+        *,
+        standing: Standing,
+        tags: Sequence[str],
     ) -> FrameworkRun:
         parent = standing.parent
         task = current_task_or_none()

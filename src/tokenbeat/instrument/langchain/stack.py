@@ -47,7 +47,7 @@ def chain_starter(depth: int) -> Starter:
     Args:
         depth: Frames between the caller of this function and the manager.
     """
-    frame: FrameType | None = sys._getframe(depth + 1)  # noqa: SLF001 the only way to see a caller
+    frame: FrameType | None = sys._getframe(depth + 1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no other way
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         if module != _MANAGER:
@@ -66,7 +66,7 @@ def middleware_around() -> str | None:
         Its class name; None where the agent makes the call itself; `UNKNOWN_MIDDLEWARE` where the
         stack does not show an agent (a task or thread of the middleware's own).
     """
-    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 the only way to see a caller
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no other way
     for _ in range(_DEEPEST):
         if frame is None:
             break
