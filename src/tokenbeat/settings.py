@@ -75,10 +75,26 @@ TOKENBEAT_SENDER: Final = "TOKENBEAT_SENDER"
 """Who sends the heartbeats: this ``process``, or the ``sidecar`` that shares the spool. Default:
 process."""
 
+TOKENBEAT_HISTOGRAMS: Final = "TOKENBEAT_HISTOGRAMS"
+"""Groups of histograms that are recorded, separated by commas: ``tokens``, ``token_distribution``,
+``duration``, ``legacy_time``, ``chunks``, ``agents``; ``all`` or ``none``. Default:
+tokens,duration,agents."""
+
+TOKENBEAT_INCARNATION_LABEL: Final = "TOKENBEAT_INCARNATION_LABEL"
+"""``false`` or ``0`` takes the label ``tokenbeat.incarnation`` off every metric, for backends that
+bill by series; windows in Prometheus are estimates then. Default: true."""
+
 # Not named OTEL_…: opentelemetry-instrument makes an option of each such name in this module and
 # fails for every program where two modules have the same one.
 _SERVICE_NAME: Final = "OTEL_SERVICE_NAME"
 _RESOURCE_ATTRIBUTES: Final = "OTEL_RESOURCE_ATTRIBUTES"
+
+_EXPORTERS: Final = ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER")
+
+HISTOGRAM_GROUPS: Final = frozenset(
+    {"tokens", "token_distribution", "duration", "legacy_time", "chunks", "agents"}
+)
+"""Histograms that are switched together; the page on metrics says what each costs."""
 
 UNKNOWN_SERVICE: Final = "unknown_service"
 """The service's name where nobody set one, as in OpenTelemetry."""
@@ -125,6 +141,9 @@ class AgentSettings:
     propagate_to: tuple[str, ...] = ()
     """Host names in lower case."""
     sender: Sender = "process"
+    histograms: frozenset[str] | None = None
+    """None takes what is on by default."""
+    incarnation_label: bool = True
     service_name: str = UNKNOWN_SERVICE
     service_namespace: str | None = None
     service_instance_id: str | None = None
@@ -148,7 +167,7 @@ class AgentSettings:
             api_key_file=read(TOKENBEAT_API_KEY_FILE, _path, default=None),
             allow_plaintext=read(TOKENBEAT_ALLOW_PLAINTEXT, _boolean, default=False),
             heartbeat_interval_ms=read(TOKENBEAT_HEARTBEAT_INTERVAL, _interval, default=30_000),
-            spool_dir=read(TOKENBEAT_SPOOL_DIR, _path, default=None) or _default_spool(variables),
+            spool_dir=read(TOKENBEAT_SPOOL_DIR, _path, default=None) or state_dir(variables),
             journal_fsync=cast(
                 "Fsync", read.choice(TOKENBEAT_JOURNAL_FSYNC, get_args(Fsync), "interval")
             ),
@@ -157,6 +176,8 @@ class AgentSettings:
             hash_ids=read(TOKENBEAT_HASH_IDS, _boolean, default=False),
             propagate_to=read(TOKENBEAT_PROPAGATE_TO, _hosts, default=()),
             sender=cast("Sender", read.choice(TOKENBEAT_SENDER, get_args(Sender), "process")),
+            histograms=read(TOKENBEAT_HISTOGRAMS, _histograms, default=None),
+            incarnation_label=read(TOKENBEAT_INCARNATION_LABEL, _boolean, default=True),
             service_name=service_name or UNKNOWN_SERVICE,
             service_namespace=resource.get("service.namespace"),
             service_instance_id=resource.get("service.instance.id"),
@@ -192,6 +213,24 @@ class _Reader:
             return text.lower()
 
         return self(name, meaning, default=default)
+
+
+def state_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """The folder of what Tokenbeat keeps for this user: journals, and a control plane's files.
+
+    Args:
+        environ: The variables; those of the process where none are given.
+    """
+    variables = os.environ if environ is None else environ
+    state = variables.get("XDG_STATE_HOME", "")
+    # The XDG rules: a relative path there is not to be used.
+    if state and Path(state).is_absolute():
+        return Path(state, "tokenbeat")
+    home = variables.get("HOME", "")
+    try:
+        return Path(home or Path.home(), ".local", "state", "tokenbeat")
+    except RuntimeError:  # a user without a home, as in some containers
+        return Path("/var/tmp", f"tokenbeat-{os.getuid()}")  # noqa: S108 made 0700 by who writes
 
 
 def _name_once(name: str, text: str, *, must_be: str) -> None:
@@ -267,16 +306,15 @@ def _hosts(text: str) -> tuple[str, ...]:
     return hosts
 
 
-def _default_spool(variables: Mapping[str, str]) -> Path:
-    state = variables.get("XDG_STATE_HOME", "")
-    # The XDG rules: a relative path there is not to be used.
-    if state and Path(state).is_absolute():
-        return Path(state, "tokenbeat")
-    home = variables.get("HOME", "")
-    try:
-        return Path(home or Path.home(), ".local", "state", "tokenbeat")
-    except RuntimeError:  # a user without a home, as in some containers
-        return Path("/var/tmp", f"tokenbeat-{os.getuid()}")  # noqa: S108 made 0700 by who writes
+def _histograms(text: str) -> frozenset[str] | None:
+    groups = frozenset(group.strip().lower() for group in text.split(",")) - {""}
+    if groups == {"none"}:
+        return frozenset()
+    if groups == {"all"}:
+        return HISTOGRAM_GROUPS
+    if groups - HISTOGRAM_GROUPS:
+        raise _Unfit(must_be="all, none, or some of " + ", ".join(sorted(HISTOGRAM_GROUPS)))
+    return groups
 
 
 def _resource_attributes(text: str) -> dict[str, str]:
@@ -287,3 +325,16 @@ def _resource_attributes(text: str) -> dict[str, str]:
         if equals and value.strip():
             attributes[key.strip()] = unquote(value.strip())
     return attributes
+
+
+def exporters_named(environ: Mapping[str, str] | None = None) -> frozenset[str]:
+    """The exporters that the user asked for, for traces or metrics; ``none`` is none.
+
+    Source: OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER (OpenTelemetry SDK environment variables).
+
+    Args:
+        environ: The variables; those of the process where none are given.
+    """
+    variables = os.environ if environ is None else environ
+    named = ",".join(variables.get(name, "") for name in _EXPORTERS).split(",")
+    return frozenset(name.strip() for name in named) - {"", "none"}
