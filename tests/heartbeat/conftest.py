@@ -1,13 +1,30 @@
-"""Golden messages for the tests of both ends."""
+"""Golden messages, books to send from, and a receiver that was written without looking at ours."""
 
 from __future__ import annotations
 
+import copy
 import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from tokenbeat.clock import ManualClock
+from tokenbeat.heartbeat.answers import Reply
+from tokenbeat.heartbeat.errors import NoAnswer
+from tokenbeat.heartbeat.identity import Identity
+from tokenbeat.heartbeat.keys import Keys
+from tokenbeat.heartbeat.sender import Sender
+from tokenbeat.heartbeat.values import Service
+from tokenbeat.ledger.books import Ledger
+from tokenbeat.usage.caller import Caller, CallerStep
+from tokenbeat.usage.tokens import TokenUsage
+
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable, Mapping
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -19,3 +36,229 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             paths = sorted((GOLDEN / folder).glob("*.json"))
             messages: list[Any] = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
             metafunc.parametrize(fixture, messages, ids=[path.stem for path in paths])
+
+
+class ReferenceReceiver:
+    """Another receiver of heartbeats, from the protocol's text alone: merges by maximum."""
+
+    def __init__(self, *, largest_increase: int | None = None) -> None:
+        self.largest_increase = largest_increase
+        self.state: dict[str, Any] = {}
+        self.backups: list[dict[str, Any]] = []
+
+    def receive(self, body: bytes) -> Reply:  # noqa: C901 the protocol in one place
+        beat: dict[str, Any] = json.loads(body)["tokenbeat"]
+        new: dict[str, Any] = {"revision": 0, "nonce": None, "cells": {}, "buckets": {}, "runs": {}}
+        old: dict[str, Any] = self.state.get(beat["incarnation"], new)
+        named = [*beat.get("nonces", ()), beat.get("nonce")]
+        in_chain = "nonce" in beat and beat["base"] <= old["revision"]
+        if in_chain and old["nonce"] is not None and old["nonce"] not in named:
+            return problem(409, type="https://example.com/clone")
+        mine = copy.deepcopy(old)
+        for i, cut in enumerate(beat["cuts"]):
+            ends = i < len(beat["cuts"]) - 1
+            for j, cell in enumerate(cut["cells"]):
+                kept = mine["cells"].setdefault(cell_id(cell), defaultdict(int))
+                at = (cut["at"], ends, cell_id(cell))
+                bucket = mine["buckets"].setdefault(at, defaultdict(int))
+                for name, value in leaves(cell):
+                    limit = self.largest_increase
+                    known = old["cells"].get(cell_id(cell), {}).get(name, 0)
+                    if limit is not None and value > known + limit:
+                        path = f"tokenbeat.cuts[{i}].cells[{j}].{name}"
+                        return problem(422, field=path, largest=known + limit)
+                    bucket[name] += max(value - kept[name], 0)
+                    kept[name] = max(kept[name], value)
+        for run in beat["runs"]:
+            run_id = (run["run"], run["part"])
+            mine["runs"].setdefault(run_id, {"cells": {}})["status"] = run["status"]
+            for cell in run["cells"]:
+                kept = mine["runs"][run_id]["cells"].setdefault(cell_id(cell), defaultdict(int))
+                for name, value in leaves(cell):
+                    kept[name] = max(kept[name], value)
+        answer: dict[str, object] = {}
+        if beat["base"] <= mine["revision"]:
+            mine["revision"] = max(mine["revision"], beat["revision"])
+            mine["nonce"] = beat.get("nonce", mine["nonce"])
+        elif mine["nonce"] is not None:
+            answer["nonce"] = mine["nonce"]
+        self.state[beat["incarnation"]] = mine
+        answer |= {"revision": mine["revision"], "nextHeartbeatMs": 30_000}
+        return Reply(status=200, content_type="application/json", body=json.dumps(answer).encode())
+
+    def back_up(self) -> None:
+        self.backups.append(copy.deepcopy(self.state))
+
+    def restore(self) -> None:
+        self.state = copy.deepcopy(self.backups[-1]) if self.backups else {}
+
+    def total(self, name: str) -> int:
+        """The sum of one count, such as ``tokens.input``, over everything."""
+        cells = [cell for one in self.state.values() for cell in one["cells"].values()]
+        return sum(cell[name] for cell in cells)
+
+    def bucket_total(self, name: str) -> int:
+        """The same from the time buckets."""
+        buckets = [one for all_ in self.state.values() for one in all_["buckets"].values()]
+        return sum(bucket[name] for bucket in buckets)
+
+    def run_total(self, name: str) -> int:
+        """The same from the runs."""
+        runs = [run for one in self.state.values() for run in one["runs"].values()]
+        return sum(cell[name] for run in runs for cell in run["cells"].values())
+
+
+def problem(status: int, **fields: object) -> Reply:
+    body = json.dumps({"status": status, **fields}).encode()
+    return Reply(status=status, content_type="application/problem+json", body=body)
+
+
+def cell_id(cell: Mapping[str, Any]) -> str:
+    names = ("operation", "provider", "requestModel", "responseModel", "agent", "caller")
+    return json.dumps([cell.get(name) for name in names])
+
+
+def leaves(cell: Mapping[str, Any]) -> list[tuple[str, int]]:
+    groups = [(g, n, v) for g in ("calls", "tokens") for n, v in cell.get(g, {}).items()]
+    return [
+        *[(f"{group}.{name}", value) for group, name, value in groups],
+        ("failedAttempts", cell.get("failedAttempts", 0)),
+    ]
+
+
+class ScriptedTransport:
+    """Carries bodies into a function; what was sent is kept."""
+
+    def __init__(self, answer: Callable[[bytes], Reply | str]) -> None:
+        self.answer = answer
+        self.bodies: list[bytes] = []
+        self.keys: list[str | None] = []
+        self.headers: list[dict[str, str]] = []
+        self.renewed = 0
+
+    def post(
+        self, body: bytes, *, headers: Mapping[str, str], key: str | None, timeout_s: float
+    ) -> Reply:
+        assert 0 < timeout_s <= 10
+        self.bodies.append(body)
+        self.keys.append(key)
+        self.headers.append(dict(headers))
+        answer = self.answer(body)
+        if isinstance(answer, str):
+            raise NoAnswer(kind="connect" if answer == "connect" else "timeout", detail=answer)
+        return answer
+
+    def renew(self) -> None:
+        self.renewed += 1
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for body in self.bodies]
+
+
+@dataclass
+class Rig:
+    """A ledger on a manual clock, and a sender for it."""
+
+    clock: ManualClock = field(default_factory=ManualClock)
+    ids: count[int] = field(default_factory=count)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(incarnation="a" * 16, clock=self.clock)
+        self.ledger.acknowledging = True
+        self.answers: Callable[[bytes], Reply | str] = ReferenceReceiver().receive
+        self.transport = ScriptedTransport(self._answer)
+        self.key: str | None = "key-1"
+        self.health: Callable[[], Mapping[str, object] | None] | None = None
+        self.sender = self.new_sender()
+
+    def _answer(self, body: bytes) -> Reply | str:
+        return self.answers(body)
+
+    def new_sender(
+        self, *, disk: Any = None, interval_ms: int = 30_000, chance: float = 0.5
+    ) -> Sender:
+        identity = Identity(
+            service=Service(name="research", started_ns=0),
+            sender="process",
+            url="http://127.0.0.1/api/v1/heartbeat",
+            new_nonce=lambda: f"n{next(self.ids)}",
+            new_incarnation=lambda: "b" * 15 + "abcdefgh"[next(self.ids) % 8],
+        )
+        return Sender(
+            identity,
+            books=lambda: self.ledger,
+            clock=self.clock,
+            transport=self.transport,
+            keys=Keys(lambda: self.key),
+            chance=lambda: chance,
+            interval_ms=interval_ms,
+            health=lambda: None if self.health is None else self.health(),
+            **({} if disk is None else {"disk": lambda: disk}),
+        )
+
+    def call(
+        self, input_tokens: int = 100, output_tokens: int = 20, *,
+        model: str = "gpt-4o", caller: str = "researcher", run: str | None = None,
+    ) -> None:  # fmt: skip
+        """One finished call, as an instrumentor reports it."""
+        path = Caller((CallerStep("lead_agent", "lead_agent"), CallerStep("subagent", caller)))
+        opened = None if run is None else self.ledger.open_run(run_id=run)
+        report = self.ledger.start(
+            source="test", operation="chat", provider="openai", request_model=model,
+            caller=path, run=opened,
+        )  # fmt: skip
+        usage = TokenUsage(input_tokens=input_tokens, output_tokens=output_tokens)
+        self.ledger.end(report, outcome="ok", usage=usage, response_model=model)
+
+    def beat(self, times: int = 1) -> float:
+        """Some beats, 30 s apart; the last one's wait."""
+        wait_s = 0.0
+        for _ in range(times):
+            wait_s = self.sender.beat()
+            self.clock.advance(30_000_000_000)
+        return wait_s
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last message."""
+        return self.transport.messages[-1]
+
+
+@pytest.fixture
+def rig() -> Rig:
+    """A ledger and a sender; ``rig.answers`` can be replaced."""
+    return Rig()
+
+
+@pytest.fixture
+def new_rig() -> type[Rig]:
+    """The same, to be made many times in one test."""
+    return Rig
+
+
+@pytest.fixture
+def new_receiver() -> type[ReferenceReceiver]:
+    """A receiver that was written from the protocol's text."""
+    return ReferenceReceiver
+
+
+@pytest.fixture
+def reply() -> Callable[..., Reply]:
+    """``reply(500)``, ``reply(200, {"revision": 3})``, ``reply(429, retry_after="7")``."""
+
+    def make(status: int, body: object = None, *, retry_after: str | None = None) -> Reply:
+        if isinstance(body, str):
+            return Reply(status=status, content_type="text/html", body=body.encode())
+        content = b"" if body is None else json.dumps(body).encode()
+        return Reply(
+            status=status,
+            content_type="application/json",
+            retry_after=retry_after,
+            body=content,
+        )
+
+    return make

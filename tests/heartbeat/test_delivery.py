@@ -1,0 +1,121 @@
+"""Laws of delivery: whatever the network and the server do, totals equal the ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tokenbeat.heartbeat.limits import MESSAGE_BYTES
+from tokenbeat.usage.counts import INPUT, OK, OUTPUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ANY_FIXTURE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+CALLS = st.tuples(
+    st.just("call"), st.integers(0, 10**6), st.sampled_from("abc"), st.sampled_from("xyz")
+)
+NAMES = (
+    "beat", "lost_request", "lost_answer", "duplicate", "late_duplicate", "back_up", "restore",
+    "minute", "hour", "clock_back", "smaller", "busy", "error", "html",
+)  # fmt: skip
+STEPS = st.lists(CALLS | st.tuples(st.sampled_from(NAMES), st.integers(0, 30)), max_size=40)
+
+
+class Road:
+    """A sender, a receiver and everything bad that can lie between them."""
+
+    def __init__(self, rig: Any, receiver: Any, reply: Any) -> None:
+        self.rig, self.receiver, self.reply = rig, receiver, reply
+
+    def walk(self, name: str, *arguments: Any) -> None:
+        getattr(self, name)(*arguments)
+
+    def call(self, tokens: int, model: str, caller: str) -> None:
+        self.rig.call(tokens, tokens // 7, model=model, caller=caller, run="r")
+
+    def beat(self, _: int) -> None:
+        self._beat(self.receiver.receive)
+
+    def lost_request(self, _: int) -> None:
+        self._beat(lambda _: "timeout")
+
+    def lost_answer(self, _: int) -> None:
+        self._beat(lambda body: (self.receiver.receive(body), "timeout")[1])
+
+    def duplicate(self, _: int) -> None:
+        for body in self.rig.transport.bodies[-1:]:
+            self.receiver.receive(body)
+
+    def late_duplicate(self, number: int) -> None:
+        bodies = self.rig.transport.bodies
+        if bodies:
+            self.receiver.receive(bodies[number % len(bodies)])
+
+    def back_up(self, _: int) -> None:
+        self.receiver.back_up()
+
+    def restore(self, _: int) -> None:
+        self.receiver.restore()
+
+    def minute(self, _: int) -> None:
+        self.rig.clock.advance(60_000_000_000)
+
+    def hour(self, _: int) -> None:
+        self.rig.clock.advance(3_600_000_000_000)
+
+    def clock_back(self, _: int) -> None:
+        self.rig.clock.step_wall(-3_600_000_000_000)
+
+    def smaller(self, _: int) -> None:
+        self._beat(lambda _: self.reply(413))
+
+    def busy(self, _: int) -> None:
+        self._beat(lambda _: self.reply(429))
+
+    def error(self, _: int) -> None:
+        self._beat(lambda _: self.reply(500))
+
+    def html(self, _: int) -> None:
+        self._beat(lambda _: self.reply(200, "<html>"))
+
+    def _beat(self, answers: Callable[[bytes], Any]) -> None:
+        self.rig.answers = answers
+        self.rig.beat()
+
+
+def settle(rig: Any, receiver: Any) -> None:
+    """The network is well again: a few beats must be enough."""
+    rig.answers = receiver.receive
+    for _ in range(3):
+        wait_s = rig.beat()
+        while wait_s < 5:
+            wait_s = rig.beat()
+
+
+def assert_equal(rig: Any, receiver: Any) -> None:
+    totals = rig.ledger.snapshot().totals
+    for index, name in ((OK, "calls.ok"), (INPUT, "tokens.input"), (OUTPUT, "tokens.output")):
+        assert receiver.total(name) == totals[index]
+        assert receiver.bucket_total(name) == totals[index]
+    runs = rig.ledger.snapshot().runs
+    in_runs = sum(cell.counts[INPUT] for run in runs for cell in run.cells)
+    assert receiver.run_total("tokens.input") == in_runs
+    assert rig.sender.heartbeat_figures().undelivered_tokens == 0
+
+
+@ANY_FIXTURE
+@given(steps=STEPS)
+def test_totals_equal_the_ledger_whatever_the_road_does(
+    new_rig: Any, new_receiver: Any, reply: Any, steps: list[tuple[Any, ...]]
+) -> None:
+    rig, receiver = new_rig(), new_receiver()
+    road = Road(rig, receiver, reply)
+    for step in steps:
+        road.walk(*step)
+    settle(rig, receiver)
+    assert_equal(rig, receiver)
+    assert all(len(body) <= MESSAGE_BYTES for body in rig.transport.bodies)
