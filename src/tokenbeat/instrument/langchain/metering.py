@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tokenbeat.instrument.langchain.road import Road
     from tokenbeat.usage.call import Outcome
+    from tokenbeat.usage.caller import Caller
 
 SOURCE: Final = "langchain"
 _GRACE_S: Final = 2.0
@@ -70,15 +71,20 @@ class Meter:
         key = run_id.int
         if key in self._calls.open:
             return  # one handler that stands in two places of a configuration
-        standing = self._road.standing(parent_run_id)
+        parent, around, inside = standing = self._road.standing(parent_run_id)
         shared = self._shared.get(id(params)) if batch_size > 1 else None
         ledger = books()
         if shared is not None and shared.params is params:
             report = shared.report
+            scope = self._scope(operation, around, report.caller, report.agent)
+            scope.token, scope.span = shared.scope.token, shared.scope.span
+            shared.missing -= 1
+            if not shared.missing:
+                self._shared.pop(id(params), None)
         else:
-            shared = None
             caller, agent = caller_of(standing, tags=tags, metadata=metadata)
-            scope = standing.scope
+            scope = self._scope(operation, around, caller, agent)
+            scope.token = self._token(params, batch_size=batch_size, operation=operation)
             report = ledger.start(
                 source=SOURCE,
                 operation=operation,
@@ -86,33 +92,28 @@ class Meter:
                 request_model=request_model(params, metadata),
                 caller=caller,
                 agent=agent,
-                run=None if scope is None else scope.run,
-                inside=standing.inside,
-                member_of=self._token(params, batch_size=batch_size, operation=operation),
+                run=scope.run,
+                inside=inside,
+                member_of=scope.token,
                 scope=scope,
             )
             report.request_params = request_params(params)
             report.server_address, report.server_port = server(serialized)
             thread_id = metadata.get("thread_id")
-            if thread_id is not None:
-                report.conversation_id = str(thread_id)
-            elif scope is not None:
-                report.conversation_id = scope.thread_id
+            report.conversation_id = scope.thread_id if thread_id is None else str(thread_id)
+            shared = None
             if batch_size > 1 and operation == "text_completion":
-                shared = SharedRequest(params, report=report, items=batch_size)
+                shared = SharedRequest(params, report=report, scope=scope, items=batch_size)
                 if len(self._shared) >= _MOST_SHARED:
                     self._shared.pop(next(iter(self._shared)), None)
                 self._shared[id(params)] = shared
-        if shared is not None:
-            shared.missing -= 1
-            if not shared.missing:
-                self._shared.pop(id(params), None)
         task = current_task_or_none()
         call = OpenCall(
             key,
             ledger=ledger,
             report=report,
-            parent=standing.parent,
+            scope=scope,
+            parent=parent,
             lane=threading.get_ident() if task is None else id(task),
             task=task,
         )
@@ -122,14 +123,16 @@ class Meter:
             call.when_done = partial(self._task_done, call)
             task.add_done_callback(call.when_done)
         self._calls.add(call)
-        scope = standing.scope
-        call.scope = Scope(
-            "call", operation, parent=scope, caller=report.caller, started_ns=report.started_ns,
-            run=report.run, agent=report.agent, thread_id=report.conversation_id,
-            token=report.member_of, span=report.span,
-            origin=None if scope is None else scope.origin,
-        )  # fmt: skip
-        enter(call.scope)
+        enter(scope)
+
+    def _scope(
+        self, operation: str, around: Scope | None, caller: Caller, agent: str | None
+    ) -> Scope:
+        """The scope of one call: observers hear of the call itself, not of it."""
+        scope = Scope("call", operation, parent=around, caller=caller, started_ns=0, agent=agent)
+        if around is not None:
+            scope.run, scope.thread_id, scope.origin = around.run, around.thread_id, around.origin
+        return scope
 
     def _token(self, params: object, *, batch_size: int, operation: str) -> CallToken:
         """The token of the framework call; its chat prompts, one request each, share it."""
@@ -230,10 +233,8 @@ class Meter:
 
     @staticmethod
     def _leave(call: OpenCall) -> None:
-        scope = call.scope
-        if scope is not None:
-            scope.open = False
-            leave(scope)
+        call.scope.open = False
+        leave(call.scope)
 
     # Calls that never end ------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ class OpenCall:
         key: ``run_id.int``.
         ledger: The books in which it was started.
         report: It, in the books. Prompts of one text-completion request share one.
-        scope: Its scope of kind ``call``, or None.
+        scope: Its scope of kind ``call``.
         parent: The framework run that it is in, or None.
         request: The request that several prompts share, or None.
         lane: Where it started.
@@ -53,6 +53,7 @@ class OpenCall:
         *,
         ledger: Ledger,
         report: Report,
+        scope: Scope,
         parent: FrameworkRun | None,
         lane: int,
         task: Task[Any] | None,
@@ -63,7 +64,7 @@ class OpenCall:
         self.parent = parent
         self.lane = lane
         self.task = task
-        self.scope: Scope | None = None
+        self.scope = scope
         self.request: SharedRequest | None = None
         self.lost: ref[Any] | None = None
         self.when_done: Any = None
@@ -95,19 +96,21 @@ class SharedRequest:
     Attributes:
         params: LangChain's parameters of the request: their identity is what the prompts share.
         report: The call in the books.
+        scope: The first prompt's scope.
         missing: Prompts that have not started yet.
         open: Prompts that have not ended yet.
         items: Prompts in all.
         ends: What the ended prompts said.
     """
 
-    __slots__ = ("ends", "items", "missing", "open", "params", "report")
+    __slots__ = ("ends", "items", "missing", "open", "params", "report", "scope")
 
-    def __init__(self, params: object, *, report: Report, items: int) -> None:
+    def __init__(self, params: object, *, report: Report, scope: Scope, items: int) -> None:
         self.params = params
         self.report = report
+        self.scope = scope
         self.items = items
-        self.missing = items
+        self.missing = items - 1
         self.open = items
         self.ends: list[Any] = []
 

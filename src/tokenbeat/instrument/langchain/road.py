@@ -86,8 +86,7 @@ class Road:
                 return Standing(parent, _nearer(parent.scope, carried), parent.inside)
             call = self._calls.open.get(key)
             if call is not None:
-                scope = None if call.scope is None else call.scope.parent
-                return Standing(call.parent, _nearer(scope, carried), call.report)
+                return Standing(call.parent, _nearer(call.scope.parent, carried), call.report)
         if carried is None:
             return Standing(None, None, None)
         origin = carried.origin
