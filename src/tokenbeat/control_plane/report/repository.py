@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Integer, and_, func, literal_column, select
 
 from tokenbeat.control_plane.db.models import (
     Bucket,
@@ -73,14 +73,23 @@ class Presence:
     """Tokens of theirs that may not be here: at most so many."""
 
 
+def _number(value: int) -> ColumnElement[int]:
+    """A number that stands in the SQL itself.
+
+    PostgreSQL shifts by 32-bit numbers only, which a parameter is not, and does not see that two
+    parameters of one value are the same where it groups by an expression.
+    """
+    return literal_column(str(int(value)), Integer)
+
+
 def _exact_sums(table: CountTable) -> list[ColumnElement[int]]:
     columns = [cast("ColumnElement[int]", getattr(table, name)) for name in COUNT_FIELDS]
     return [
         half
         for column in columns
         for half in (
-            func.sum(column.bitwise_rshift(_LOW_BITS)),
-            func.sum(column.bitwise_and(_LOW_MASK)),
+            func.sum(column.bitwise_rshift(_number(_LOW_BITS))),
+            func.sum(column.bitwise_and(_number(_LOW_MASK))),
         )
     ]
 
@@ -137,7 +146,8 @@ class ReportRepository:
         chosen: list[Column] = [name for name in COLUMNS if name in columns]
         keys = [self._column(name, table) for name in chosen]
         if bucket_minutes is not None:
-            keys.append((Bucket.minute + (bucket_minutes - 1)) // bucket_minutes)
+            size = _number(bucket_minutes)
+            keys.append((Bucket.minute + (size - _number(1))) // size)
         query = self._joined(
             select(*keys, *_exact_sums(table)), table, columns=columns, services=services
         )

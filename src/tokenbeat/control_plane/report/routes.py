@@ -112,7 +112,7 @@ async def agent_usage(  # noqa: PLR0913 query parameters
     if by is None and not period.bounded:
         return JSONResponse(agentspec_window(service))
     report: dict[str, Any] = await reading.reports.usage(
-        read_by(by or "model"),
+        read_by("model" if by is None else by),
         page=Page(limit=limit, offset=offset),
         period=period,
         service=service.service,
@@ -132,7 +132,7 @@ async def usage(  # noqa: PLR0913 query parameters
 ) -> JSONResponse:
     """What the fleet spent, split by the dimensions, the greatest rows first."""
     report = await reading.reports.usage(
-        read_by(by or "service"),
+        read_by("service" if by is None else by),
         page=Page(limit=limit, offset=offset),
         period=read_period(start=start, end=to),
     )
@@ -154,7 +154,7 @@ async def series(  # noqa: PLR0913 query parameters
     if service is not None:
         await reading.reports.known(service)
     report = await reading.reports.series(
-        read_by(by or "model"), size=size, period=period, service=service
+        read_by("model" if by is None else by), size=size, period=period, service=service
     )
     return JSONResponse(report)
 

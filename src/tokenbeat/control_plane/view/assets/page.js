@@ -70,7 +70,7 @@ function render({ fleet, agents, recent, detail, series, from, bucket }) {
   byId("gate").hidden = true;
   byId("trouble").hidden = true;
   byId("forget").hidden = !api.hasKey;
-  const empty = agents.length === 0;
+  const empty = agents.every((agent) => agent.state === "never");
   if (empty && byId("welcome").hidden) welcome();
   byId("welcome").hidden = !empty;
   byId("fleet").hidden = empty;
