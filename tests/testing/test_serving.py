@@ -151,6 +151,20 @@ def test_what_no_provider_would_take_is_refused_and_leaves_the_server_well() -> 
         assert len(server.bill.refused) == 10
 
 
+def test_a_forwarded_address_does_not_save_a_connection_from_being_cut() -> None:
+    with (
+        ModelServer(Script(default=Answer(cut_after_chunks=0))) as server,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        httpx.post(
+            f"{server.openai_url}/chat/completions",
+            json=ASK,
+            headers={"x-forwarded-for": "10.0.0.1", "x-forwarded-proto": "https"},
+        )
+
+    assert server.bill.entries[0].ended == "cut"
+
+
 def test_environment_variables_lead_clients_here(monkeypatch: pytest.MonkeyPatch) -> None:
     with ModelServer() as server:
         for name, value in server.environ().items():

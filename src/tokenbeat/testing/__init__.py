@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tokenbeat.testing.script import Rule, Script
     from tokenbeat.testing.script_json import script_as_json, script_from_json
     from tokenbeat.testing.serving import ModelServer
+    from tokenbeat.testing.spent import Spending, spending
 
 __all__ = [
     "Answer",
@@ -25,10 +26,12 @@ __all__ = [
     "RefusedRequest",
     "Rule",
     "Script",
+    "Spending",
     "ToolCall",
     "Usage",
     "script_as_json",
     "script_from_json",
+    "spending",
 ]
 
 _MODULES = {
@@ -41,10 +44,12 @@ _MODULES = {
     "RefusedRequest": "bill",
     "Rule": "script",
     "Script": "script",
+    "Spending": "spent",
     "ToolCall": "answer",
     "Usage": "answer",
     "script_as_json": "script_json",
     "script_from_json": "script_json",
+    "spending": "spent",
 }
 
 

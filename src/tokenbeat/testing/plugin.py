@@ -13,6 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tokenbeat.ledger.books import Ledger
     from tokenbeat.testing.serving import ModelServer
 
 
@@ -43,3 +44,30 @@ def model_server() -> Iterator[ModelServer]:
 
     with ModelServer() as server:
         yield server
+
+
+@pytest.fixture
+def tokenbeat_ledger() -> Iterator[Ledger]:
+    """Empty books for one test, with the counting of LangChain and LangGraph turned on.
+
+    ``tokenbeat.testing.spending(tokenbeat_ledger)`` says what stands in them. The process's own
+    books, if it has any, are put back afterwards. The environment's settings are not read.
+    """
+    from tokenbeat.clock import SYSTEM_CLOCK  # noqa: PLC0415 - see the module's sentence
+    from tokenbeat.instrument.langchain import LangChainInstrumentor  # noqa: PLC0415
+    from tokenbeat.ledger.books import Ledger  # noqa: PLC0415
+    from tokenbeat.ledger.process import new_incarnation, replace_books  # noqa: PLC0415
+    from tokenbeat.settings import AgentSettings  # noqa: PLC0415
+
+    ledger = Ledger(incarnation=new_incarnation(), clock=SYSTEM_CLOCK, keep_cuts=False)
+    before = replace_books(ledger)
+    instrumentor = LangChainInstrumentor()
+    turned_on = not instrumentor.is_instrumented_by_opentelemetry
+    try:
+        if turned_on:
+            instrumentor.instrument(settings=AgentSettings.from_env({}))
+        yield ledger
+    finally:
+        if turned_on:
+            instrumentor.uninstrument()
+        replace_books(before)

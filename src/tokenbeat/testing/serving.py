@@ -159,6 +159,7 @@ class _Running:
             http=protocol_with(desk.connections),
             ws="none",
             lifespan="off",
+            proxy_headers=False,  # a forwarded address is not the connection to cut
             log_config=None,  # loggers are the whole process's: leave them as they are
             timeout_keep_alive=_LONGER_THAN_A_TEST_S,
         )
