@@ -1,0 +1,1 @@
+"""The demo: a research agent, counted at five doors that must agree."""
