@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import asyncpg  # type: ignore[import-untyped]
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import NullPool, select, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from tokenbeat.clock import ManualClock
 from tokenbeat.control_plane.app import create_app
@@ -247,11 +247,11 @@ async def any_lab(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 async def _fresh_database(server: str) -> str:
     name = f"lab_{os.urandom(6).hex()}"
-    connection = await asyncpg.connect(f"{server}/postgres")
-    try:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    finally:
-        await connection.close()
+    address = f"{server}/postgres".replace("postgresql:", "postgresql+asyncpg:")
+    engine = create_async_engine(address, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    async with engine.connect() as connection:
+        await connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
+    await engine.dispose()
     return f"{server}/{name}"
 
 

@@ -58,11 +58,25 @@ async def test_every_count_of_the_wire_has_its_own_column(
     any_lab: Lab, beat: Any, cell: Any
 ) -> None:
     calls = ("ok", "error", "cancelled", "abandoned", "unfinished", "withUsage", "partial")
-    tokens = (
-        "input output cacheRead cacheWrite cacheWrite5m cacheWrite1h reasoning unclassified "
-        "inputText inputAudio inputImage outputText outputAudio outputImage "
-        "cachedInput cachedOutput cachedUnclassified"
-    ).split()
+    tokens = [
+        "input",
+        "output",
+        "cacheRead",
+        "cacheWrite",
+        "cacheWrite5m",
+        "cacheWrite1h",
+        "reasoning",
+        "unclassified",
+        "inputText",
+        "inputAudio",
+        "inputImage",
+        "outputText",
+        "outputAudio",
+        "outputImage",
+        "cachedInput",
+        "cachedOutput",
+        "cachedUnclassified",
+    ]
     sent = cell(
         "lead",
         0,
@@ -235,9 +249,7 @@ async def test_a_beat_past_a_limit_stores_nothing_at_all(
     assert (after[0].revision, after[0].nonce, after[0].beats) == (1, "n1", 1)
 
 
-async def test_counts_beyond_two_to_the_53_stay_exact(
-    new_lab: Any, beat: Any, cell: Any
-) -> None:
+async def test_counts_beyond_two_to_the_53_stay_exact(new_lab: Any, beat: Any, cell: Any) -> None:
     async with new_lab(max_beat_increase=10**15) as lab:
         for revision in range(1, 12):
             sent = min(revision * 10**15, 2**53 + 1)
@@ -269,9 +281,7 @@ async def test_a_runs_state_is_the_newest_beats(
     assert (row.status, row.user_name, row.ended_at) == ("error", "ann", None)
 
 
-async def test_a_run_that_stands_in_a_beat_twice_is_one(
-    any_lab: Lab, beat: Any, cell: Any
-) -> None:
+async def test_a_run_that_stands_in_a_beat_twice_is_one(any_lab: Lab, beat: Any, cell: Any) -> None:
     twice = [_run("r1", cell("lead", 5)), _run("r1", cell("lead", 9), cell("sub", 1))]
     assert (await any_lab.send(beat(runs=twice))).status_code == 200
     tokens = {at[2]: counts["input_tokens"] for at, counts in (await any_lab.runs()).items()}

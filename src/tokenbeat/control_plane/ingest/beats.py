@@ -2,7 +2,8 @@
 
 The order of locks is the same everywhere, so that no two transactions wait in a ring: (the service
 where it is new), the incarnation, cell keys in the order of their names, cells, buckets, runs, the
-service, the tenant.
+service, the tenant. Rows are locked ``FOR NO KEY UPDATE``: a row that refers to a service holds its
+key, and the stronger lock would wait for it while its transaction waits for our cell keys.
 """
 
 from __future__ import annotations

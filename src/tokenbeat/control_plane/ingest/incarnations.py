@@ -63,7 +63,7 @@ async def lock_incarnation(
     row = await session.scalar(
         select(Incarnation)
         .where(Incarnation.tenant == owner.tenant, Incarnation.incarnation == owner.incarnation)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     if row is None or row.service != service:
         raise ForeignIncarnation

@@ -51,7 +51,7 @@ async def lock_service(session: AsyncSession, *, tenant: str, service: str) -> S
         await session.scalars(
             select(Service)
             .where(Service.tenant == tenant, Service.service == service)
-            .with_for_update()
+            .with_for_update(key_share=True)
         )
     ).one()
 

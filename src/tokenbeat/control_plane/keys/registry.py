@@ -150,7 +150,7 @@ async def _agent(  # noqa: PLR0913 what a registration says
     service = await session.scalar(
         select(Service)
         .where(Service.tenant == tenant, Service.service == name)
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
     assert service is not None  # noqa: S101 it was ensured in this transaction
@@ -161,7 +161,10 @@ async def _agent(  # noqa: PLR0913 what a registration says
 
 
 async def _fleet(plane: Plane, session: AsyncSession, *, tenant: str, name: str) -> str:
-    await session.execute(select(Tenant.tenant).where(Tenant.tenant == tenant).with_for_update())
+    # There is no row of the fleet itself to lock.
+    await session.execute(
+        select(Tenant.tenant).where(Tenant.tenant == tenant).with_for_update(key_share=True)
+    )
     former = await session.scalar(
         select(Key.subject)
         .where(Key.tenant == tenant, Key.kind == "fleet", Key.name == name)
