@@ -37,6 +37,7 @@ nox.options.sessions = [
     "tests-server",
     "tests-road",
     "wheel",
+    "first-screen",
     "coverage",
 ]
 
@@ -66,7 +67,9 @@ LOCKS = {
         *("--extra", "server", "--extra", "testing"),
     ),
     "demo": ("--no-default-groups", "--group", "build", "--group", "langchain", "--extra", "all"),
-    "dev": ("--all-groups", "--all-extras"),
+    "user": ("--no-default-groups", "--extra", "langchain"),
+    "user-distro": ("--no-default-groups", "--extra", "langchain", "--group", "distro"),
+    "dev": ("--group", "dev", "--all-extras"),
 }
 
 # Folders (and single files) of tests/ by what they need to be installed.
@@ -75,7 +78,7 @@ CORE = ("test_*.py", "usage", "ledger", "attribution", "heartbeat", "telemetry")
 CORE_WITH_CLIENTS = ("usage/test_reading.py", "usage/test_reported.py")
 LANGCHAIN = ("instrument", "testing", *CORE_WITH_CLIENTS)
 SERVER = ("control_plane", "cli")
-ROAD = ("packaging", "docs", "laws", "faults", "road", "demo", "observability")
+ROAD = ("packaging", "docs", "agent", "laws", "faults", "road", "demo", "observability")
 
 
 # What the build itself needs comes from a lock as well.
@@ -164,17 +167,32 @@ def tests_road(session: nox.Session) -> None:
     run_tests(session, *ROAD)
 
 
-@nox.session(python=PYTHONS)
-def wheel(session: nox.Session) -> None:
-    """The wheel and the sdist, each in an environment with the core dependencies alone."""
+def built(session: nox.Session) -> tuple[Path, ...]:
+    """The wheel and the sdist, made anew."""
     made = Path(session.create_tmp()) / "dist"
     shutil.rmtree(made, ignore_errors=True)
     session.run_install("uv", "build", *BUILD, "--out-dir", str(made))
-    for package in (*made.glob("*.whl"), *made.glob("*.tar.gz")):
+    return (*made.glob("*.whl"), *made.glob("*.tar.gz"))
+
+
+@nox.session(python=PYTHONS)
+def wheel(session: nox.Session) -> None:
+    """The wheel and the sdist, each in an environment with the core dependencies alone."""
+    for package in built(session):
         install(session, "runtime", project=False)
         session.run_install("uv", "pip", "install", "--no-deps", *BUILD, str(package))
         session.run("uv", "pip", "check", external=True)
         session.run("python", "-I", "tests/packaging/smoke.py")
+
+
+@nox.session(name="first-screen", python=DEFAULT_PYTHON)
+@nox.parametrize("lock", ["user", "user-distro"], ids=["plain", "distro"])
+def first_screen(session: nox.Session, lock: str) -> None:
+    """The README's first lines in a user's environment, with and without OpenTelemetry's distro."""
+    wheel, _ = built(session)
+    install(session, lock, project=False)
+    session.run_install("uv", "pip", "install", "--no-deps", *BUILD, str(wheel))
+    session.run("python", "-I", "tests/packaging/first_screen.py", lock)
 
 
 @nox.session(python=DEFAULT_PYTHON)
