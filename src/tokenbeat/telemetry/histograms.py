@@ -79,18 +79,12 @@ class HistogramRecorder:
         groups = options.histograms
         self._token_usage = options.legacy and "tokens" in groups
         self._distribution = options.latest and "token_distribution" in groups
-        self._chunks = "chunks" in groups
         self._latest_time = options.latest
         self._legacy_time = options.legacy and (not options.latest or "legacy_time" in groups)
         self.wants_tokens = self._token_usage or self._distribution
         self.wants_duration = "duration" in groups
-        self.wants_chunks = self._chunks
+        self.wants_chunks = "chunks" in groups
         self.wants_agents = options.latest and "agents" in groups
-
-    @property
-    def wanted(self) -> bool:
-        """Whether there is anything to record of a call."""
-        return self.wants_tokens or self.wants_duration or self.wants_chunks
 
     # Recording; runs in a collection, or inline where the room is full ----------------------
 

@@ -9,6 +9,7 @@ from opentelemetry import metrics as metrics_api
 from opentelemetry import trace as trace_api
 
 from tokenbeat.attribution import add_scope_observer, remove_scope_observer
+from tokenbeat.clock import SYSTEM_CLOCK
 from tokenbeat.ledger.process import books, on_fork
 from tokenbeat.telemetry.books import BookSet
 from tokenbeat.telemetry.metrics import LedgerMetrics
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
+    from tokenbeat.clock import Clock
     from tokenbeat.telemetry.books import Books
 
 
@@ -69,6 +71,7 @@ def install(
     options: TelemetryOptions | None = None,
     meter_provider: MeterProvider | None = None,
     tracer_provider: TracerProvider | None = None,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Installed:
     """Show a ledger as metrics and spans.
 
@@ -77,6 +80,7 @@ def install(
         options: Vocabulary, histograms, hashed ids.
         meter_provider: Where the metrics go; the global one unless told otherwise.
         tracer_provider: Where the spans go; the global one unless told otherwise.
+        clock: Measures agents and tools.
 
     Returns:
         What was installed; on the same provider a later installation takes its place.
@@ -87,7 +91,7 @@ def install(
     warn_of_delta(meters)
     shown = BookSet(ledger)
     metrics = LedgerMetrics(shown, meter_provider=meters, options=options)
-    spans = SpanObserver(tracers, options=options, metrics=metrics)
+    spans = SpanObserver(tracers, options=options, metrics=metrics, clock=clock)
     ledger.subscribe(spans)
     add_scope_observer(spans)
     installed = Installed(books_shown=shown, metrics=metrics, spans=spans)

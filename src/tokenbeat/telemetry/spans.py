@@ -89,18 +89,18 @@ class SpanObserver:
                         around.shown = report
                         report.span = around
                         return
-                self._open(report, set_span_in_context(around.parent, get_current()))
+                report.span = self._open(report, set_span_in_context(around.parent, get_current()))
                 return
         scope = report.scope if isinstance(report.scope, Scope) else None
         is_call = scope is not None and scope.kind == "call"
         context = parent_context(scope.parent if scope is not None and is_call else scope)
         if inference_shown(context):
             return
-        self._open(report, context)
+        opened = report.span = self._open(report, context)
         if scope is not None and is_call and scope.span is None:
-            scope.span = report.span.span if isinstance(report.span, CallSpan) else None
+            scope.span = opened.span
 
-    def _open(self, report: Report, context: Context) -> None:
+    def _open(self, report: Report, context: Context) -> CallSpan:
         name, attributes = self._attributes.at_start(report)
         span = self._tracer.start_span(
             name,
@@ -109,7 +109,7 @@ class SpanObserver:
             attributes=attributes,
             start_time=report.started_ns,
         )
-        report.span = CallSpan(span, owner=report, process=self._process)
+        return CallSpan(span, owner=report, process=self._process)
 
     def call_ended(self, report: Report) -> None:
         """End the span that the report opened, as soon as the books know what it used."""
@@ -130,9 +130,8 @@ class SpanObserver:
         shown = self._span_of(report)
         if shown is not None and shown.shown is not report:
             # An envelope that used more than what is inside it, beside the span that it lent.
-            self._open(report, set_span_in_context(shown.parent, get_current()))
-            self.call_ended(report)
-        elif self._unsettled:
+            self._end(self._open(report, set_span_in_context(shown.parent, get_current())))
+        if self._unsettled:
             self._end_settled()
 
     def call_raised(self, report: Report, counts: Counts) -> None:
