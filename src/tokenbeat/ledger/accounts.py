@@ -13,6 +13,7 @@ from tokenbeat.usage.counts import (
     Counts,
     add,
     finished,
+    sum_counts,
 )
 
 if TYPE_CHECKING:
@@ -76,9 +77,7 @@ class Accounts:
         self.open: dict[int, Start] = {}
         self.held: dict[int, End] = {}
         self.envelopes: set[int] = set()
-        self.totals: Counts = ZERO_COUNTS
         self.started = 0
-        self.unattributed = 0
         self.folded = 0
         self.anomalies: dict[str, int] = {}
         self.reconciliations: dict[str, int] = {}
@@ -104,6 +103,20 @@ class Accounts:
             self.envelopes.add(record.inside)
         else:
             self._run(record)
+
+    @property
+    def totals(self) -> Counts:
+        """The sum over all cells: made when it is asked for, not when a call is entered."""
+        return sum_counts(counts for counts, _ in self.cells.values())
+
+    @property
+    def unattributed(self) -> int:
+        """Finished calls that nobody is known for."""
+        return sum(
+            finished(counts)
+            for key, (counts, _) in self.cells.items()
+            if key.caller == UNATTRIBUTED_PATH
+        )
 
     def counts_of(self, key: CellKey) -> Counts:
         """A cell's counts; zeros where there is no such cell."""
@@ -140,11 +153,10 @@ class Accounts:
             cuts.touch(key, record.at_ns)
         before, changed = self.cells.get(key, (ZERO_COUNTS, 0))
         self.cells[key] = (add(before, counts), max(changed, record.ordinal))
-        self.totals = add(self.totals, counts)
-        if key.caller == UNATTRIBUTED_PATH:
-            self.unattributed += finished(counts)
         if run is not None:
-            self._enter_run(run, key._replace(caller=run_caller), counts, record)
+            if run_caller != key.caller:
+                key = key._replace(caller=run_caller)
+            self._enter_run(run, key, counts, record)
 
     def _enter_run(
         self, run: tuple[str, int], key: CellKey, counts: Counts, record: End | Raise

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tokenbeat.ledger.notices import CallObserver
     from tokenbeat.usage.call import Outcome
     from tokenbeat.usage.caller import Caller
+    from tokenbeat.usage.counts import Counts
     from tokenbeat.usage.tokens import TokenUsage
 
 _LOGGER = logging.getLogger(__name__)
@@ -233,21 +234,22 @@ class Ledger:
                 for key, (counts, changed) in accounts.cells.items()
                 if changed > since
             ]
+            totals = accounts.totals
             runs = [run.state(since=since) for run in accounts.runs.values() if run.changed > since]
             return Snapshot(
                 incarnation=self.incarnation, started_ns=self.started_ns, revision=self._applied,
                 at_ns=at_ns, cells=tuple(sorted(cells, key=lambda cell: cell.changed)),
                 runs=tuple(sorted(runs, key=lambda run: run.changed)),
                 cuts=() if cuts is None else cuts.kept(), open=accounts.open_calls,
-                totals=accounts.totals, books=self._book_counts(),
+                totals=totals, books=self._book_counts(totals),
             )  # fmt: skip
 
-    def _book_counts(self) -> BookCounts:
+    def _book_counts(self, totals: Counts) -> BookCounts:
         accounts, journal = self._accounts, self._journal
         return BookCounts(
-            started=accounts.started, finished=finished(accounts.totals),
-            with_usage=accounts.totals[WITH_USAGE], unattributed=accounts.unattributed,
-            cached=accounts.totals[CACHED], failed_attempts=accounts.totals[FAILED_ATTEMPTS],
+            started=accounts.started, finished=finished(totals),
+            with_usage=totals[WITH_USAGE], unattributed=accounts.unattributed,
+            cached=totals[CACHED], failed_attempts=totals[FAILED_ATTEMPTS],
             anomalies=dict(accounts.anomalies), reconciliations=dict(accounts.reconciliations),
             folded_cells=accounts.folded,
             journal_bytes=0 if journal is None else journal.bytes_written,
@@ -280,6 +282,13 @@ class Ledger:
     def journal(self) -> Journal | None:
         """Where records are written, or None."""
         return self._journal
+
+    def expect_sender(self, expected: bool, /) -> None:  # noqa: FBT001 what its name asks
+        """Says whether heartbeats will be sent: without them no windows are kept."""
+        with self._lock:
+            self.acknowledging = expected
+            if not expected:
+                self._accounts.cuts = None
 
     def attach_journal(self, journal: Journal) -> None:
         """Writes records to ``journal`` from now on; to be done before the first call."""

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 _OUTCOME_INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
 _TAIL = (0,) * (len(ZERO_COUNTS) - CACHED_INPUT)
 _ATTEMPT = (*ZERO_COUNTS[:FAILED_ATTEMPTS], 1, *ZERO_COUNTS[FAILED_ATTEMPTS + 1 :])
-_NO_TOKENS = ZERO_COUNTS[FIRST_TOKEN:]
+# What almost every call is: one that ended well, with one item and with known usage.
+_KNOWN = tuple(int(i in {OK, WITH_USAGE, ITEMS}) for i in range(FIRST_TOKEN))
 
 EVERYTHING_ELSE = CellKey(OTHER, OTHER, None, None, None, OTHER)
 """The one cell that is left when there are too many of caller ``other``."""
@@ -101,21 +102,25 @@ def counts_of(report: Report) -> Counts:
     """What an ended report adds to its cell."""
     if report.failed_attempt:
         return _ATTEMPT
-    head = [0] * FIRST_TOKEN
-    head[_OUTCOME_INDEX[report.outcome or "ok"]] = 1
-    head[ITEMS] = report.items
-    usage = report.usage
+    usage, outcome = report.usage, report.outcome or "ok"
     if report.cached:
-        # A local cache answered: nobody billed it, so its tokens stand apart from every total.
-        counts = [*head, *_NO_TOKENS]
-        counts[OK], counts[CACHED] = 1, 1
-        if usage is not None:
-            counts[CACHED_INPUT] = usage.input_tokens or 0
-            counts[CACHED_OUTPUT] = usage.output_tokens or 0
-            counts[CACHED_UNCLASSIFIED] = usage.unclassified_tokens or 0
-        return tuple(counts)
+        return _cached_counts(finished_as(outcome, items=report.items), usage)
     if usage is None or not usage.known:
-        return (*head, *_NO_TOKENS)
+        return finished_as(outcome, items=report.items)
+    if outcome == "ok" and report.items == 1 and not report.partial:
+        return _KNOWN + usage.vector() + _TAIL
+    head = list(finished_as(outcome, items=report.items)[:FIRST_TOKEN])
     head[WITH_USAGE] = 1
     head[PARTIAL] = int(report.partial)
-    return (*head, *usage.vector(), *_TAIL)
+    return tuple(head) + usage.vector() + _TAIL
+
+
+def _cached_counts(finished: Counts, usage: TokenUsage | None) -> Counts:
+    """A local cache answered: nobody billed it, so its tokens stand apart from every total."""
+    counts = list(finished)
+    counts[CACHED] = 1
+    if usage is not None:
+        counts[CACHED_INPUT] = usage.input_tokens or 0
+        counts[CACHED_OUTPUT] = usage.output_tokens or 0
+        counts[CACHED_UNCLASSIFIED] = usage.unclassified_tokens or 0
+    return tuple(counts)

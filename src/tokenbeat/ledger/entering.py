@@ -91,7 +91,7 @@ class Entering:
     def link(child: Report, envelope: Report) -> None:
         """Puts a report inside its envelope."""
         child.inside = envelope
-        envelope.children.append(child)
+        envelope.children = (*envelope.children, child)
         envelope.is_envelope = True
 
     @staticmethod

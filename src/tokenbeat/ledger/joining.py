@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -11,7 +10,8 @@ if TYPE_CHECKING:
 
 _SHORTEST_ID: Final = 16
 _FEWEST_KINDS: Final = 6
-_LATEST_OF_AN_ID: Final = 4
+_LATEST_OF_AN_ID: Final = 3
+_OF_ONE_SOURCE: Final = 100
 
 
 def is_tie(response_id: str | None) -> bool:
@@ -34,19 +34,21 @@ class Joins:
 
     def __init__(self, *, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._ended: OrderedDict[str, list[Report]] = OrderedDict()
+        self._ended: dict[str, tuple[Report, ...]] = {}
+        self._sources: set[str] = set()
 
     def add(self, report: Report) -> None:
-        """Remembers an ended call; one without a usable id, or from a cache, is not."""
+        """Remembers an ended call; one without an id, or from a cache, is not."""
         response_id = report.response_id
-        if report.cached or response_id is None or not is_tie(response_id):
+        if report.cached or response_id is None:
             return
-        reports = self._ended.setdefault(response_id, [])
-        reports.append(report)
+        ended = self._ended
         # An id that keeps coming back is none, and must not cost more each time it does.
-        del reports[:-_LATEST_OF_AN_ID]
-        if len(self._ended) > self._bounds.join_calls:
-            self._ended.popitem(last=False)
+        ended[response_id] = (*ended.get(response_id, ())[-_LATEST_OF_AN_ID:], report)
+        self._sources.add(report.source)
+        # One source alone never joins: it is enough to remember what another may overlap.
+        if len(ended) > (self._bounds.join_calls if len(self._sources) > 1 else _OF_ONE_SOURCE):
+            del ended[next(iter(ended))]
 
     def match(self, report: Report) -> Report | None:
         """The ended call that ``report`` is another account of, or None.
@@ -54,9 +56,10 @@ class Joins:
         They are of different sources, overlap in time, and at most one of them has been tied by
         context: a token comes before an id.
         """
-        if report.cached or report.response_id is None or not is_tie(report.response_id):
+        others = self._ended.get(report.response_id or "")
+        if others is None or report.cached or not is_tie(report.response_id):
             return None
-        for other in self._ended.get(report.response_id, ()):
+        for other in others:
             if other.source != report.source and self._overlap(other, report):
                 tied = report.inside is not None or bool(report.children)
                 if not (tied and (other.inside is not None or other.children)):

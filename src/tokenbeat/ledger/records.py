@@ -7,6 +7,7 @@ part), so that replaying it decides nothing. A line is ``<crc32 of the JSON, 8 h
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from zlib import crc32
 
@@ -141,6 +142,11 @@ def _entry_json(entry: Entry | None) -> str:
     return text
 
 
+@lru_cache(maxsize=64)
+def _source_json(source: str) -> str:
+    return _encode(source)
+
+
 def _counts_json(counts: Counts | None) -> str:
     if counts is None:
         return "null"
@@ -165,7 +171,7 @@ def encode(record: Record | Opened) -> bytes:
     elif isinstance(record, Start):
         text = (
             f'{{"o":{record.ordinal},"t":"start","at":{record.at_ns},"call":{record.call}'
-            f',"source":{_encode(record.source)},"entry":{_entry_json(record.entry)}'
+            f',"source":{_source_json(record.source)},"entry":{_entry_json(record.entry)}'
             f',"inside":{"null" if record.inside is None else record.inside}}}'
         )
     elif isinstance(record, Raise):

@@ -109,53 +109,42 @@ class Report:
         span: The observers' own; opaque here.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "agent",
-        "cached",
-        "caller",
-        "children",
-        "chunks",
-        "conversation_id",
-        "counts",
-        "ended_mono_ns",
-        "ended_ns",
-        "entered",
-        "entry",
-        "error_type",
-        "finish_reasons",
-        "first_chunk_ns",
-        "heard",
-        "held",
-        "id",
-        "inside",
-        "is_envelope",
-        "items",
-        "joined",
-        "last_chunk_ns",
-        "member_of",
-        "open",
-        "operation",
-        "outcome",
-        "partial",
-        "provider",
-        "request_model",
-        "request_params",
-        "response_id",
-        "response_model",
-        "run",
-        "scope",
-        "server_address",
-        "server_port",
-        "settled",
-        "source",
-        "span",
-        "started_mono_ns",
-        "started_ns",
-        "stream",
-        "token",
-        "usage",
-    )  # fmt: skip
+    # Defaults stand on the class: most calls never change most of them, and forty assignments
+    # would cost more than everything else that starting a call does here.
+    open: bool = True
+    response_model: str | None = None
+    response_id: str | None = None
+    inside: Report | None = None
+    children: tuple[Report, ...] = ()
+    is_envelope: bool = False
+    settled: bool = False
+    held: bool = False
+    member_of: CallToken | None = None
+    token: CallToken | None = None
+    ended_ns: int | None = None
+    ended_mono_ns: int | None = None
+    outcome: Outcome | None = None
+    usage: TokenUsage | None = None
+    partial: bool = False
+    cached: bool = False
+    items: int = 1
+    error_type: str | None = None
+    entry: Entry | None = None
+    counts: Counts | None = None
+    joined: Report | None = None
+    entered: bool = False
+    heard: TokenUsage | None = None
+    stream: bool = False
+    first_chunk_ns: int | None = None
+    last_chunk_ns: int | None = None
+    chunks: int = 0
+    server_address: str | None = None
+    server_port: int | None = None
+    finish_reasons: tuple[str, ...] = ()
+    request_params: dict[str, object] | None = None
+    conversation_id: str | None = None
+    scope: object | None = None
+    span: object | None = None
 
     def __init__(  # noqa: PLR0913 a call has that many facts at its start
         self,
@@ -181,40 +170,6 @@ class Report:
         self.run = run
         self.started_ns = started_ns
         self.started_mono_ns = started_mono_ns
-        self.open = True
-        self.response_model: str | None = None
-        self.response_id: str | None = None
-        self.inside: Report | None = None
-        self.children: list[Report] = []
-        self.is_envelope = False
-        self.settled = False
-        self.held = False
-        self.member_of: CallToken | None = None
-        self.token: CallToken | None = None
-        self.ended_ns: int | None = None
-        self.ended_mono_ns: int | None = None
-        self.outcome: Outcome | None = None
-        self.usage: TokenUsage | None = None
-        self.partial = False
-        self.cached = False
-        self.items = 1
-        self.error_type: str | None = None
-        self.entry: Entry | None = None
-        self.counts: Counts | None = None
-        self.joined: Report | None = None
-        self.entered = False
-        self.heard: TokenUsage | None = None
-        self.stream = False
-        self.first_chunk_ns: int | None = None
-        self.last_chunk_ns: int | None = None
-        self.chunks = 0
-        self.server_address: str | None = None
-        self.server_port: int | None = None
-        self.finish_reasons: tuple[str, ...] = ()
-        self.request_params: dict[str, object] | None = None
-        self.conversation_id: str | None = None
-        self.scope: object | None = None
-        self.span: object | None = None
 
     @property
     def failed_attempt(self) -> bool:

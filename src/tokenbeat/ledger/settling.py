@@ -210,11 +210,11 @@ class Settling:
             if child.outcome != "error":
                 pending.pop(0)
         for member in members:
-            member.children = []
+            member.children = ()
             member.is_envelope = False
         for member, child in owned:
             child.inside = member
-            member.children.append(child)
+            member.children = (*member.children, child)
             member.is_envelope = True
 
     # Time ----------------------------------------------------------------------------------

@@ -7,9 +7,12 @@ millions: ``map`` over tuples is the cheapest exact addition that Python has.
 from __future__ import annotations
 
 from operator import add as _add
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tokenbeat.usage.tokens import TOKEN_FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Counts = tuple[int, ...]
 """One int for each name of `COUNT_FIELDS`."""
@@ -81,6 +84,12 @@ WIRE_NAMES: Final[dict[str, tuple[str | None, str]]] = {
 def add(left: Counts, right: Counts) -> Counts:
     """The sum of two vectors, component by component."""
     return tuple(map(_add, left, right))
+
+
+def sum_counts(vectors: Iterable[Counts]) -> Counts:
+    """The sum of any number of vectors."""
+    columns = zip(*vectors, strict=True)
+    return tuple(map(sum, columns)) or ZERO_COUNTS
 
 
 def maximum(left: Counts, right: Counts) -> Counts:

@@ -116,6 +116,8 @@ class TokenUsage:
     @property
     def known(self) -> bool:
         """Whether the provider said anything: an all-None usage is unknown, zeros are known."""
+        if self.input_tokens is not None or self.output_tokens is not None:
+            return True
         return any(value is not None for value in _vector(self))
 
     @property
