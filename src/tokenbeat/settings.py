@@ -308,9 +308,9 @@ def _hosts(text: str) -> tuple[str, ...]:
 
 def _histograms(text: str) -> frozenset[str] | None:
     groups = frozenset(group.strip().lower() for group in text.split(",")) - {""}
-    if groups == {"none"}:
+    if groups == frozenset({"none"}):
         return frozenset()
-    if groups == {"all"}:
+    if groups == frozenset({"all"}):
         return HISTOGRAM_GROUPS
     if groups - HISTOGRAM_GROUPS:
         raise _Unfit(must_be="all, none, or some of " + ", ".join(sorted(HISTOGRAM_GROUPS)))
