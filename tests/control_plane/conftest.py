@@ -245,6 +245,12 @@ async def any_lab(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield opened
 
 
+@pytest.fixture
+async def fresh_postgres(postgres: str) -> str:
+    """The address of an empty PostgreSQL database."""
+    return await _fresh_database(postgres)
+
+
 async def _fresh_database(server: str) -> str:
     name = f"lab_{os.urandom(6).hex()}"
     address = f"{server}/postgres".replace("postgresql:", "postgresql+asyncpg:")
