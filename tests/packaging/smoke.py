@@ -25,7 +25,6 @@ OPTIONAL = (
 # Each door to something optional, and the extra that it must name.
 DOORS = (
     ("serve", ("tokenbeat", "serve"), "server"),
-    ("register", ("tokenbeat", "register", "billing"), "server"),
     (
         "model server",
         (sys.executable, "-I", "-c", "from tokenbeat.testing import ModelServer; ModelServer()"),

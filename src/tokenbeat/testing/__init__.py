@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from tokenbeat.errors import MissingExtra
+
 if TYPE_CHECKING:
     from tokenbeat.testing.answer import Answer, Failure, ToolCall, Usage
     from tokenbeat.testing.bill import Bill, BillEntry, BillTotal, RefusedRequest
@@ -54,8 +56,15 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for."""
+    """Import a public name when it is first asked for.
+
+    Raises:
+        MissingExtra: What it needs comes with the extra ``testing``, which is not installed.
+    """
     if name not in _MODULES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    try:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(door=f"{__name__}.{name}", extra="testing") from error
