@@ -21,7 +21,7 @@ from tokenbeat.usage.caller import Caller
 from tokenbeat.usage.tokens import TokenUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from contextlib import AbstractContextManager
 
     from opentelemetry.sdk.trace import ReadableSpan
@@ -165,7 +165,7 @@ def bench_for_one() -> Callable[..., AbstractContextManager[Bench]]:
     """For laws: a bench of its own for each example."""
 
     @contextmanager
-    def one(**facts: Any) -> Iterator[Bench]:
+    def one(**facts: Any) -> Generator[Bench]:
         bench = Bench(**facts)
         try:
             yield bench

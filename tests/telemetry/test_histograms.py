@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 
 from tokenbeat import semconv
@@ -15,6 +14,8 @@ from tokenbeat.telemetry.waiting import MOST_WAITING, WaitingRoom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
 
 def test_a_call_is_in_the_legacy_histogram_by_type_and_in_the_duration(bench: Any) -> None:
@@ -177,7 +178,8 @@ def test_what_waits_is_recorded_when_telemetry_stops(bench: Any) -> None:
 
 
 def test_draining_takes_what_is_there_and_not_what_comes_in_meanwhile() -> None:
-    room, seen = WaitingRoom(), []
+    room = WaitingRoom()
+    seen: list[int] = []
 
     def record(number: int) -> None:
         seen.append(number)
@@ -192,10 +194,12 @@ def test_draining_gives_other_threads_their_turn(monkeypatch: pytest.MonkeyPatch
     naps: list[float] = []
     monkeypatch.setattr("tokenbeat.telemetry.waiting.time.sleep", naps.append)
     room = WaitingRoom()
+    done: list[int] = []
     for number in range(250):
-        room.add(print if number < 0 else len, "")
+        room.add(done.append, number)
     room.drain()
     assert naps == [0, 0]
+    assert done == list(range(250))
 
 
 def test_many_hosts_are_folded_and_their_sums_stay_exact(bench: Any) -> None:
