@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
+import socket
+import struct
+import threading
 from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tokenbeat.clock import ManualClock
+from tokenbeat.clock import SYSTEM_CLOCK, ManualClock
 from tokenbeat.heartbeat.answers import Reply
 from tokenbeat.heartbeat.errors import NoAnswer
 from tokenbeat.heartbeat.identity import Identity
@@ -20,11 +25,9 @@ from tokenbeat.heartbeat.keys import Keys
 from tokenbeat.heartbeat.sender import Sender
 from tokenbeat.heartbeat.values import Service
 from tokenbeat.ledger.books import Ledger
+from tokenbeat.ledger.process import new_incarnation, replace_books
 from tokenbeat.usage.caller import Caller, CallerStep
 from tokenbeat.usage.tokens import TokenUsage
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -200,25 +203,15 @@ class Rig:
             **({} if disk is None else {"disk": lambda: disk}),
         )
 
-    def call(
-        self, input_tokens: int = 100, output_tokens: int = 20, *,
-        model: str = "gpt-4o", caller: str = "researcher", run: str | None = None,
-    ) -> None:  # fmt: skip
-        """One finished call, as an instrumentor reports it."""
-        path = Caller((CallerStep("lead_agent", "lead_agent"), CallerStep("subagent", caller)))
-        opened = None if run is None else self.ledger.open_run(run_id=run)
-        report = self.ledger.start(
-            source="test", operation="chat", provider="openai", request_model=model,
-            caller=path, run=opened,
-        )  # fmt: skip
-        usage = TokenUsage(input_tokens=input_tokens, output_tokens=output_tokens)
-        self.ledger.end(report, outcome="ok", usage=usage, response_model=model)
+    def call(self, *tokens: int, **facts: Any) -> None:
+        """One finished call."""
+        enter_call(self.ledger, *tokens, **facts)
 
     def beat(self, times: int = 1) -> float:
         """Some beats, 30 s apart; the last one's wait."""
         wait_s = 0.0
         for _ in range(times):
-            wait_s = self.sender.beat()
+            wait_s = self.sender.beat().wait_s
             self.clock.advance(30_000_000_000)
         return wait_s
 
@@ -226,6 +219,161 @@ class Rig:
     def last(self) -> dict[str, Any]:
         """The last message."""
         return self.transport.messages[-1]
+
+
+Action = Callable[["Handler"], None]
+
+
+class ScriptedServer:
+    """A control plane on real sockets that does what the test says, request by request."""
+
+    def __init__(self) -> None:
+        self.script: list[Action] = []
+        self.otherwise: Action = lambda handler: handler.answer_as(self.receiver)
+        self.receiver = ReferenceReceiver()
+        self.requests: list[Request] = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.arrived = threading.Condition()
+        server = self
+
+        class ThisHandler(Handler):
+            owner = server
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), ThisHandler)
+        self.http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True)
+        self.thread.start()
+
+    def answer_always(self, status: int, body: object = None, **headers: str) -> None:
+        """From now on every request gets this answer."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.otherwise = lambda handler: handler.answer(status, body, headers=named)
+
+    def answer_next(self, status: int, body: object = None, **headers: str) -> None:
+        """The next unscripted request gets this answer."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.script.append(lambda handler: handler.answer(status, body, headers=named))
+
+    def answer_well(self) -> None:
+        """From now on it is a control plane."""
+        self.otherwise = lambda handler: handler.answer_as(self.receiver)
+
+    def wait_for(self, requests: int, *, timeout_s: float = 10.0) -> None:
+        """Until that many requests were answered."""
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: len(self.requests) >= requests, timeout_s)
+
+    def close(self) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What arrived."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def message(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self.body)
+        return message
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection of a `ScriptedServer`."""
+
+    protocol_version = "HTTP/1.1"
+    owner: ScriptedServer
+    request_body: bytes
+
+    def do_POST(self) -> None:
+        owner = self.owner
+        with owner.arrived:
+            owner.in_flight += 1
+            owner.most_in_flight = max(owner.most_in_flight, owner.in_flight)
+            action = owner.script.pop(0) if owner.script else owner.otherwise
+        try:
+            self.request_body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            action(self)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+        finally:
+            with owner.arrived:
+                owner.in_flight -= 1
+                headers = dict(self.headers.items())
+                owner.requests.append(Request(self.path, headers, self.request_body))
+                owner.arrived.notify_all()
+
+    def answer(
+        self, status: int, body: object = None, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        content = (
+            b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        )
+        self.send_response(status)
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        for name, value in sent.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def answer_as(self, receiver: ReferenceReceiver) -> None:
+        reply = receiver.receive(self.request_body)
+        self.answer(reply.status, reply.body, headers={"Content-Type": reply.content_type})
+
+    def reset(self) -> None:
+        """The connection breaks, without an answer."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base class's name
+        """Silence."""
+
+
+@pytest.fixture
+def process_books() -> Iterator[Ledger]:
+    """The ledger that entry points find, fresh for this test."""
+    ledger = Ledger(incarnation=new_incarnation(), clock=SYSTEM_CLOCK)
+    ledger.expect_sender(True)
+    before = replace_books(ledger)
+    yield ledger
+    replace_books(before)
+
+
+@pytest.fixture
+def call() -> Callable[..., None]:
+    """``call(ledger, 100, 20)``: one finished call, as an instrumentor reports it."""
+    return enter_call
+
+
+def enter_call(  # noqa: PLR0913 the facts of a call
+    ledger: Ledger, input_tokens: int = 100, output_tokens: int = 20, *,
+    model: str = "gpt-4o", caller: str = "researcher", run: str | None = None,
+) -> None:  # fmt: skip
+    path = Caller((CallerStep("lead_agent", "lead_agent"), CallerStep("subagent", caller)))
+    opened = None if run is None else ledger.open_run(run_id=run)
+    report = ledger.start(
+        source="test", operation="chat", provider="openai", request_model=model,
+        caller=path, run=opened,
+    )  # fmt: skip
+    usage = TokenUsage(input_tokens=input_tokens, output_tokens=output_tokens)
+    ledger.end(report, outcome="ok", usage=usage, response_model=model)
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    """A control plane on loopback."""
+    started = ScriptedServer()
+    yield started
+    started.close()
 
 
 @pytest.fixture

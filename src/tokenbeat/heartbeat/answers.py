@@ -39,7 +39,7 @@ class Acknowledged:
     nonce: str | None = None
     """The nonce that it stored last, where the beat's base was above its revision."""
     next_heartbeat_ms: int | None = None
-    """When it wants the next beat: milliseconds, clamped to 1 s … 10 min."""
+    """When it wants the next beat: milliseconds, as it said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,6 @@ class Misdirected:
 
     status: int
     reason: str
-    can_be_stored: bool
-    """Whether it might have stored the beat nevertheless (a 2xx behind a proxy)."""
 
 
 Answer = (
@@ -138,8 +136,7 @@ def read_answer(reply: Reply, *, now_wall_ns: int) -> Answer:  # noqa: PLR0911 o
         case status if status >= 500:
             return Failed(status=status, reason=f"HTTP {status}")
         case status:
-            reason = _reason(reply)
-            return Misdirected(status=status, reason=reason, can_be_stored=200 <= status < 300)
+            return Misdirected(status=status, reason=_reason(reply))
 
 
 def _acknowledgement(reply: Reply) -> Answer:
@@ -147,15 +144,12 @@ def _acknowledgement(reply: Reply) -> Answer:
     revision = body.get("revision")
     if type(revision) is not int or not 0 <= revision <= MAX_COUNT:
         reason = f"HTTP 200 without a revision ({reply.content_type or 'no content type'})"
-        return Misdirected(status=200, reason=reason, can_be_stored=True)
+        return Misdirected(status=200, reason=reason)
     wanted_ms = body.get("nextHeartbeatMs")
-    shortest_ms, longest_ms = BEAT_INTERVAL_MS
     return Acknowledged(
         revision=revision,
         nonce=_text(body, "nonce") or None,
-        next_heartbeat_ms=(
-            min(max(wanted_ms, shortest_ms), longest_ms) if type(wanted_ms) is int else None
-        ),
+        next_heartbeat_ms=wanted_ms if type(wanted_ms) is int else None,
     )
 
 

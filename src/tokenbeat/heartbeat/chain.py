@@ -1,8 +1,8 @@
 """The chain of nonces: how a server notices that one process image runs twice.
 
-Each beat has a fresh nonce and names its predecessors: the last 8 and all that the server may have
-stored since the last acknowledgement. A server whose stored nonce is not among them hears somebody
-else.
+Each beat has a fresh nonce and names its predecessors: the last 8 and all since the last
+acknowledgement, because any of those may have been stored. A server whose stored nonce is not among
+them hears somebody else.
 
 Example:
     Beats n1, n2 were acknowledged; n3 was sent and its answer lost. Beat n4 names n1, n2 and n3:
@@ -43,7 +43,7 @@ class Chain:
         self._open = []
 
     def leave_open(self, nonce: str) -> None:
-        """A beat may have been committed, nobody knows.
+        """A beat went out and was not acknowledged: it, or a copy of it, may yet be committed.
 
         In a long outage the oldest and the newest are kept: 400 nonces take 6 KiB of the message.
         """

@@ -77,6 +77,8 @@ class Delivery:
         self._server_errors = 0
         self._plain_until_ns = 0
         self._isolations = 0
+        self.more = False
+        """Whether the last answer asks for another beat at once."""
 
     @property
     def account(self) -> Account | None:
@@ -144,12 +146,12 @@ class Delivery:
             now_ns: Monotonic time: nanoseconds.
         """
         account = self._account
+        self.more = False
         if account is None:
             return self._schedule.idle()
-        may_be_stored = isinstance(answer, (Failed, Misdirected)) and (
-            answer.reached if isinstance(answer, Failed) else answer.can_be_stored
-        )
-        if may_be_stored and outgoing.nonce is not None:
+        unreached = isinstance(answer, Failed) and not answer.reached
+        if not isinstance(answer, Acknowledged) and not unreached and outgoing.nonce is not None:
+            # Also after a refusal: a copy that something in between made may yet get through.
             account.chain.leave_open(outgoing.nonce)
         if not isinstance(answer, Failed):
             self._server_errors = 0
@@ -210,6 +212,7 @@ class Delivery:
         if packed is None:
             # A control plane of ours after all: it left the window alone, the cells follow.
             account.settled.rebase(answer.revision)
+            self.more = True
             return self._schedule.succeeded(more=True)
         base = account.settled.base
         everything = packed.complete and packed.revision == outgoing.snapshot[0]
@@ -224,23 +227,24 @@ class Delivery:
             account.chain.acknowledge(outgoing.nonce, adopt=answer.nonce)
         self._grow_limit()
         moved = answer.revision != base
-        more = climbing or (moved and (answer.revision < packed.revision or not packed.complete))
-        return self._schedule.succeeded(next_ms=answer.next_heartbeat_ms, more=more)
+        behind = answer.revision < packed.revision or not packed.complete
+        self.more = climbing or (moved and behind)
+        return self._schedule.succeeded(next_ms=answer.next_heartbeat_ms, more=self.more)
 
     def _window_taken(self, account: Account, outgoing: Outgoing) -> float:
         account.windows.acknowledge(outgoing.window)
-        if outgoing.nonce is not None:
-            account.chain.leave_open(outgoing.nonce)
         # One that has acknowledged us is ours: a 204 is then from something in between, and leaving
         # our cells out would only have the same tokens counted as windows.
         self._by_window = not self._acknowledged
         self._isolations = 0
         self._notices.clear(url=self._identity.url)
+        # The rest of a window waits for the interval: AgentSpec takes one beat in 10 s.
         return self._schedule.succeeded()
 
     def _clone_found(self) -> float:
         # What was acknowledged is known best from the whole of the books: the next snapshot.
         self._cloned = True
+        self.more = True
         self._notices.warn(
             "clone",
             "Another process sends heartbeats under this one's id (a restored image?): going on "
@@ -264,6 +268,7 @@ class Delivery:
             self._plain_until_ns = now_ns + _PROBE_NS
         self._isolations += 1
         if isolated and self._isolations <= _ISOLATIONS_AT_ONCE:
+            self.more = True
             return _AT_ONCE_S
         return self._schedule.failed()
 
@@ -273,6 +278,7 @@ class Delivery:
         self._limit_bytes = max(smaller, _SMALLEST_LIMIT_BYTES)
         self._beats_at_limit = 0
         if self._limit_bytes < before:
+            self.more = True
             return _AT_ONCE_S
         self._notices.warn(
             "too-large",

@@ -31,8 +31,7 @@ class Schedule:
     """
 
     def __init__(self, *, interval_ms: int, chance: Callable[[], float]) -> None:
-        shortest_ms, longest_ms = BEAT_INTERVAL_MS
-        self._interval_ms = min(max(interval_ms, shortest_ms), longest_ms)
+        self._interval_ms = min(max(interval_ms, 1), BEAT_INTERVAL_MS[1])
         self._chance = chance
         self._failures = 0
 
@@ -50,13 +49,19 @@ class Schedule:
         """Seconds until the next beat after a success.
 
         Args:
-            next_ms: What the server asked for (milliseconds, clamped); the interval if None.
+            next_ms: What the server asked for (milliseconds), clamped to 1 s … 10 min, or to less
+                than 1 s where that was configured; the interval if None.
             more: Whether something did not fit and follows at once.
         """
         self._failures = 0
+        interval_s = self._interval_ms / 1_000
         if more:
-            return _REST_FOLLOWS_S * self._around_one()
-        return (next_ms or self._interval_ms) / 1_000 * self._around_one()
+            return min(_REST_FOLLOWS_S, interval_s) * self._around_one()
+        if next_ms is not None:
+            shortest_ms, longest_ms = BEAT_INTERVAL_MS
+            shortest_ms = min(shortest_ms, self._interval_ms)
+            interval_s = min(max(next_ms, shortest_ms), longest_ms) / 1_000
+        return interval_s * self._around_one()
 
     def failed(self, *, after_s: float | None = None) -> float:
         """Seconds until the next attempt after a failure.
@@ -68,7 +73,8 @@ class Schedule:
         if after_s is not None:
             return max(after_s, 0.1) * (1 + _JITTER * self._chance())
         longest_s = max(self._interval_ms / 1_000, _SHORTEST_LONGEST_WAIT_S)
-        wait_s = min(_FIRST_WAIT_S * (1 << min(self._failures - 1, 20)), longest_s)
+        first_s = min(_FIRST_WAIT_S, self._interval_ms / 1_000)
+        wait_s = min(first_s * (1 << min(self._failures - 1, 20)), longest_s)
         return wait_s * (0.5 + 0.5 * self._chance())
 
     def idle(self) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tokenbeat.guard import guarded_errors
@@ -94,6 +95,19 @@ class MemoryOnly:
         """See `Disk.save_baseline`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beaten:
+    """How one beat went."""
+
+    wait_s: float
+    """Seconds until the next one is due."""
+    acknowledged: bool
+    more: bool
+    """Whether there is something to send at once: the rest, or what a refusal left."""
+    complete: bool
+    """Whether the control plane now holds everything that the books held."""
+
+
 class Sender:
     """Sends the books of this process to one control plane.
 
@@ -163,21 +177,20 @@ class Sender:
         """Let go of the connection."""
         self._transport.close()
 
-    def beat(self, *, final: bool = False, timeout_s: float = _LONGEST_REQUEST_S) -> float:
+    def beat(self, *, final: bool = False, timeout_s: float = _LONGEST_REQUEST_S) -> Beaten:
         """Send one beat and take its answer in.
 
         Args:
             final: Whether the process ends.
             timeout_s: The longest that the request may take: seconds.
-
-        Returns:
-            Seconds until the next one is due.
         """
         with self._in_flight:
             self._figures.begin()
             now_ns = self._clock.monotonic_ns()
             if not self._keys.usable(now_ns=now_ns):
-                return self._schedule.idle()
+                return Beaten(
+                    wait_s=self._schedule.idle(), acknowledged=False, more=False, complete=False
+                )
             books = self._books()
             snapshot = books.snapshot(since=self._delivery.since(now_ns=now_ns))
             outgoing = self._delivery.compose(
@@ -195,40 +208,50 @@ class Sender:
             return self._settled(books, answer, wait_s)
 
     def _exchange(self, outgoing: Outgoing, *, timeout_s: float) -> Answer:
-        interval_s = self._schedule.interval_ms / 1_000
+        # Below the interval, so that beats do not pile up; but nobody answers in no time.
+        longest_s = max(self._schedule.interval_ms / 1_000, 1.0) * _SHARE_OF_INTERVAL
         try:
             reply = self._transport.post(
                 outgoing.body,
                 headers=outgoing.headers,
                 key=self._keys.current(),
-                timeout_s=min(timeout_s, _LONGEST_REQUEST_S, interval_s * _SHARE_OF_INTERVAL),
+                timeout_s=min(timeout_s, _LONGEST_REQUEST_S, longest_s),
             )
         except NoAnswer as error:
             return Failed(status=None, reason=str(error), reached=error.kind != "connect")
         return read_answer(reply, now_wall_ns=self._clock.wall_ns())
 
-    def _settled(self, books: BookSource, answer: Answer, wait_s: float) -> float:
+    def _settled(self, books: BookSource, answer: Answer, wait_s: float) -> Beaten:
         account = self._delivery.account
         undelivered = 0
         if account is not None:
             undelivered = account.undelivered_tokens(by_window=self._delivery.by_window)
         acknowledged = isinstance(answer, (Acknowledged, WindowTaken))
         self._figures.settled(acknowledged=acknowledged, undelivered_tokens=undelivered)
+        complete = acknowledged and undelivered == 0
+        more = self._delivery.more
         if isinstance(answer, Acknowledged) and account is not None:
             books.acknowledge(account.settled.base)
+            complete = account.settled.base >= account.seen
         if isinstance(answer, WindowTaken) and account is not None:
             baseline = account.windows.baseline
             self._on_disk(lambda disk: disk.save_baseline(account.books, baseline))
         if isinstance(answer, KeyRefused):
-            if self._keys.refuse(now_ns=self._clock.monotonic_ns()):
-                return _RETRY_WITH_NEW_KEY_S
-            self._notices.warn(
-                "key",
-                "%s refused the API key (HTTP 401). It is not sent again; counting goes on, and "
-                "heartbeats too as soon as TOKENBEAT_API_KEY_FILE holds another key.",
-                self._identity.url,
-            )
-        return wait_s
+            more = self._another_key()
+            if more:
+                wait_s = min(_RETRY_WITH_NEW_KEY_S, wait_s)
+        return Beaten(wait_s=wait_s, acknowledged=acknowledged, more=more, complete=complete)
+
+    def _another_key(self) -> bool:
+        if self._keys.refuse(now_ns=self._clock.monotonic_ns()):
+            return True
+        self._notices.warn(
+            "key",
+            "%s refused the API key (HTTP 401). It is not sent again; counting goes on, and "
+            "heartbeats too as soon as TOKENBEAT_API_KEY_FILE holds another key.",
+            self._identity.url,
+        )
+        return False
 
     def _on_disk(self, act: Callable[[Disk], None]) -> None:
         try:

@@ -1,0 +1,257 @@
+"""``HeartbeatReader``: what ``OTEL_METRICS_EXPORTER=tokenbeat`` builds.
+
+A registered reader, even one that drops everything, costs every measurement of anyone in the
+process 3 µs, runs every observable callback once more and exports other libraries' counters. So
+this one takes itself off the application's provider as soon as that stands, and drives a private
+provider with our instruments only, on its own thread. The beats themselves read the ledger; that
+provider's points are compared with it at every beat.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakMethod
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader
+
+from tokenbeat.clock import SYSTEM_CLOCK
+from tokenbeat.guard import contained
+from tokenbeat.heartbeat.beating import Beating
+from tokenbeat.heartbeat.drift import DriftCheck
+from tokenbeat.heartbeat.errors import PlaintextRefused, UrlRefused
+from tokenbeat.heartbeat.wiring import HealthSlot, build_sender
+from tokenbeat.ledger.process import books, on_fork
+from tokenbeat.settings import TOKENBEAT_CONTROL_PLANE_URL, AgentSettings
+from tokenbeat.telemetry.books import BookSet
+from tokenbeat.telemetry.figures import HeartbeatFigures
+from tokenbeat.telemetry.metrics import LedgerMetrics
+from tokenbeat.telemetry.options import TelemetryOptions
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider as ApiMeterProvider
+    from opentelemetry.sdk.metrics.export import MetricsData
+
+    from tokenbeat.heartbeat.health import HealthCallable
+    from tokenbeat.heartbeat.sender import Sender
+
+_LOGGER: Final = logging.getLogger("tokenbeat.heartbeat")
+_START: Final = contained("heartbeat.start")
+_STOP: Final = contained("heartbeat.stop")
+_COMPARE: Final = contained("heartbeat.drift")
+_MS_PER_S: Final = 1_000
+_COLLECT_MS: Final = 10_000
+
+
+class _PointReader(MetricReader):
+    """Hands a collection's points to whoever asked for the collection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.points: MetricsData | None = None
+
+    def _receive_metrics(
+        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: object
+    ) -> None:
+        del timeout_millis, kwargs
+        self.points = metrics_data
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:
+        del timeout_millis, kwargs
+
+
+class _PrivateMetrics:
+    """Our instruments on a provider of our own, and the comparison with the books."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._reader = _PointReader()
+        self._provider = MeterProvider([self._reader], shutdown_on_exit=False)
+        self._check = DriftCheck()
+        self._metrics = LedgerMetrics(
+            BookSet(books()),
+            meter_provider=self._provider,
+            options=TelemetryOptions(vocabulary="latest", histograms=frozenset()),
+            on_snapshot=self._check.saw,
+        )
+
+    def begin_child(self) -> None:
+        """In a forked child: a new provider, because locks of the old one may be held for ever."""
+        self._metrics.stop()
+        self._begin()
+
+    def compare(self) -> None:
+        """One collection, compared with the ledger; a difference is the anomaly ``drift``."""
+        with _COMPARE:
+            self._reader.points = None
+            self._reader.collect(timeout_millis=_COLLECT_MS)
+            points, self._reader.points = self._reader.points, None
+            drift: dict[str, int] = {}
+            if points is not None:
+                drift = self._check.compare(points)
+            if drift:
+                books().anomaly("drift")
+                _LOGGER.error(
+                    "The metrics differ from the ledger (the ledger is right): %s. Please report.",
+                    ", ".join(f"{name} by {by}" for name, by in drift.items()),
+                )
+
+    def stop(self) -> None:
+        """Let go of the books and the provider."""
+        self._metrics.stop()
+        self._provider.shutdown()
+
+
+class _Current:
+    """The reader that beats for this process. There is one, whoever built it."""
+
+    def __init__(self) -> None:
+        self.reader: HeartbeatReader | None = None
+
+
+_CURRENT: Final = _Current()
+
+
+class HeartbeatReader(MetricReader):
+    """Sends heartbeats of this process's books. Its constructor never raises.
+
+    Built by the OpenTelemetry SDK without arguments, or by `tokenbeat.start`. The first one beats;
+    further ones stay idle. Beats begin with the first recorded call or with `begin`.
+
+    Args:
+        settings: The settings; from the environment if None.
+    """
+
+    def __init__(self, *, settings: AgentSettings | None = None) -> None:
+        self._leaving = False
+        self._beating: Beating | None = None
+        self._sender: Sender | None = None
+        self._private: _PrivateMetrics | None = None
+        self._health = HealthSlot()
+        # An exception from here would cancel all instrumentation of the process.
+        with _START:
+            super().__init__()
+        with _START:
+            self._set_up(AgentSettings.from_env() if settings is None else settings)
+
+    @classmethod
+    def of_process(cls) -> HeartbeatReader | None:
+        """The reader that beats for this process, or None."""
+        return _CURRENT.reader
+
+    def _set_up(self, settings: AgentSettings) -> None:
+        if _CURRENT.reader is not None or settings.disabled or settings.sender != "process":
+            return
+        if settings.control_plane_url is None:
+            _LOGGER.info("No heartbeats: %s is not set.", TOKENBEAT_CONTROL_PLANE_URL)
+            return
+        try:
+            sender = build_sender(
+                settings,
+                control_plane_url=settings.control_plane_url,
+                kind="process",
+                health=self._health,
+            )
+        except (PlaintextRefused, UrlRefused) as error:
+            _LOGGER.error("No heartbeats: %s", error)  # noqa: TRY400 the sentence says it all
+            return
+        private = _PrivateMetrics()
+        self._sender = sender
+        self._private = private
+        self._beating = Beating(
+            sender, books=books, clock=SYSTEM_CLOCK, before_beat=self._before_beat
+        )
+        _CURRENT.reader = self
+        after_fork: WeakMethod[Any] = WeakMethod(self._after_fork)
+
+        def renew() -> None:
+            method = after_fork()
+            if method is not None:
+                method()
+
+        on_fork(renew)
+        self._beating.watch()
+
+    @property
+    def beats(self) -> bool:
+        """Whether this reader sends heartbeats, or will with the first call."""
+        return self._beating is not None
+
+    def begin(self, *, health: HealthCallable | None = None) -> None:
+        """Beat from now on, also before the first call. A second time does nothing.
+
+        Args:
+            health: Called before each beat for AgentSpec's ``health``; guarded and bounded in time.
+        """
+        if health is not None:
+            self._health.put(health)
+        if self._beating is not None:
+            self._beating.begin()
+
+    def heartbeat_figures(self) -> HeartbeatFigures:
+        """Metrics ``tokenbeat.heartbeat.{sent,failed,undelivered_tokens,age}``."""
+        if self._sender is None:
+            return HeartbeatFigures(sent=0, failed=0, undelivered_tokens=0, age_s=None)
+        return self._sender.heartbeat_figures()
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Send what is new now.
+
+        Returns:
+            Whether the control plane holds everything; True where no heartbeats are sent.
+        """
+        if self._beating is None:
+            return True
+        with _STOP:
+            return self._beating.flush(timeout_s=timeout_millis / _MS_PER_S)
+        return False
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:
+        """Send the final beat, at most 5 s long, and stop. Any number of times.
+
+        The SDK also calls this when the reader takes itself off a provider; that is no end.
+        """
+        del kwargs
+        if self._leaving:
+            return
+        with _STOP:
+            beating, self._beating = self._beating, None
+            if beating is None:
+                return
+            beating.stop(timeout_s=max(timeout_millis, 0) / _MS_PER_S)
+            if _CURRENT.reader is self:
+                _CURRENT.reader = None
+            if self._private is not None:
+                self._private.stop()
+            if self._sender is not None:
+                self._sender.close()
+
+    def _set_meter_provider(self, meter_provider: ApiMeterProvider) -> None:
+        super()._set_meter_provider(meter_provider)
+        # The SDK tells a reader its provider last of all, when that stands; its list of readers is
+        # left as it is, so flush and shutdown of the provider still come here.
+        with _START:
+            if isinstance(meter_provider, MeterProvider):
+                self._leaving = True
+                try:
+                    meter_provider.remove_metric_reader(self)
+                finally:
+                    self._leaving = False
+
+    def _receive_metrics(
+        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: object
+    ) -> None:
+        """Nothing: what another provider collects is not ours to send."""
+
+    def _before_beat(self) -> None:
+        if self._private is not None:
+            self._private.compare()
+
+    def _after_fork(self) -> None:
+        if self._beating is not None:
+            if self._private is not None:
+                self._private.begin_child()
+            self._beating.begin_child()
