@@ -18,7 +18,7 @@ FORBIDDEN = {
         r"|index-" + r"url|find-" + r"links",
         re.IGNORECASE,
     ),
-    "a path of one machine": re.compile(r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+)/"),
+    "a path of one machine": re.compile(r"(?<![\w.])/(?:work|root)/"),
 }
 VAGUE = {"utils", "helpers", "common", "core", "manager", "misc"}
 
