@@ -22,6 +22,9 @@ DEMO := $(VENV)/.has-demo-$(call content,requirements/demo.txt)
 DEV := $(VENV)/.has-dev-$(call content,requirements/dev.txt)
 PROJECT := $(VENV)/.has-project-$(call content,pyproject.toml)
 
+# Without NAME, every file that has the switch; the others are parts of these.
+BENCHMARKS = $(if $(NAME),benchmarks/$(NAME).py,$(shell grep -l '"--json"' benchmarks/*.py))
+
 # make demo ONCE=0 means without.
 on = $(filter-out 0 no false,$($(1)))
 
@@ -47,7 +50,7 @@ docs: $(TOOLS) ## build the documentation into site/, broken links failing
 	@$(NOX) --session docs
 
 bench: $(DEV) $(PROJECT) ## measure: NAME=overhead runs one, JSON=1 prints numbers only
-	@status=0; for file in $(if $(NAME),benchmarks/$(NAME).py,benchmarks/*.py); do \
+	@status=0; for file in $(BENCHMARKS); do \
 		$(VENV)/bin/python "$$file" $(if $(call on,JSON),--json -) || status=1; done; exit $$status
 
 lock: $(TOOLS) ## resolve the newest versions and write requirements/*.txt
