@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,8 @@ def converse(
     if live:
         arguments.append(f"--max-tokens={LIVE_CALL_TOKENS}")
     command = [
-        "-m", "opentelemetry.instrumentation.auto_instrumentation", "python", str(_AGENT),
+        str(Path(sys.executable).with_name("opentelemetry-instrument")), sys.executable,
+        str(_AGENT),
         *arguments,
     ]  # fmt: skip
     log = stage.folder / "agent.log"

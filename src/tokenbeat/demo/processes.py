@@ -50,18 +50,18 @@ def run(name: str, arguments: Sequence[str], *, variables: Mapping[str, str]) ->
 
 @contextmanager
 def background(
-    arguments: Sequence[str], *, variables: Mapping[str, str], log: Path
+    command: Sequence[str], *, variables: Mapping[str, str], log: Path
 ) -> Generator[subprocess.Popen[str], None, None]:
-    """Runs a Python program beside the demo; its standard output is a pipe.
+    """Runs a program beside the demo; its standard output is a pipe.
 
     Args:
-        arguments: Of the interpreter.
+        command: The program and its arguments.
         variables: Of its environment, besides the demo's own.
         log: Where its standard error goes.
     """
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(  # noqa: S603 our own programs
-            [sys.executable, *arguments], env=environment(variables), stdout=subprocess.PIPE,
+            command, env=environment(variables), stdout=subprocess.PIPE,
             stderr=errors, text=True,
         )  # fmt: skip
     try:

@@ -57,6 +57,9 @@ class TitleMiddleware(AgentMiddleware[Any, Any]):
 
 def research_agent(models: dict[str, str], *, most_tokens: int | None) -> Any:  # noqa: ANN401 a compiled graph
     """The lead with its tools, its sub-agents and its middleware."""
+    # The researcher lives on a thread and event loop of its own, as long-running sub-agents do.
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="researchers", daemon=True).start()
     chat = {role: chat_model(name, most_tokens=most_tokens) for role, name in models.items()}
 
     @tool
@@ -72,17 +75,8 @@ def research_agent(models: dict[str, str], *, most_tokens: int | None) -> Any:  
     @tool
     def research(question: str) -> str:
         """Have a question researched."""
-        found: list[str] = []
-
-        async def ask() -> None:
-            answer = await researcher.ainvoke({"messages": [HumanMessage(question)]})
-            found.append(answer["messages"][-1].text)
-
-        # On its own thread and event loop, as long-running sub-agents often are.
-        thread = threading.Thread(target=lambda: asyncio.run(ask()))
-        thread.start()
-        thread.join()
-        return found[0] if found else "Nothing was found."
+        answer = researcher.ainvoke({"messages": [HumanMessage(question)]})
+        return str(asyncio.run_coroutine_threadsafe(answer, loop).result()["messages"][-1].text)
 
     @tool
     def write(notes: str) -> str:

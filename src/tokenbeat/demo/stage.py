@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -68,7 +69,16 @@ def stage(folder: Path, *, live: bool, hurry: bool, port: int) -> Generator[Stag
     with ExitStack() as stack:
         data = folder / "control-plane"
         log = folder / "control-plane.log"
-        serve = ["-m", "tokenbeat.cli", "serve", "--port", str(port), "--data-dir", str(data)]
+        serve = [
+            sys.executable,
+            "-m",
+            "tokenbeat.cli",
+            "serve",
+            "--port",
+            str(port),
+            "--data-dir",
+            str(data),
+        ]
         process = stack.enter_context(background(serve, variables={}, log=log))
         line = first_line(process, name="control plane", log=log)
         found = re.search(r"http://\S+", line)
@@ -83,7 +93,7 @@ def stage(folder: Path, *, live: bool, hurry: bool, port: int) -> Generator[Stag
         if not live:
             text = json.dumps(script_as_json(script(chunk_delay_s=0 if hurry else CHUNK_DELAY_S)))
             (folder / "script.json").write_text(text, encoding="utf-8")
-            models = ["-m", "tokenbeat.testing.model_server", "--script"]
+            models = [sys.executable, "-m", "tokenbeat.testing.model_server", "--script"]
             log = folder / "model-server.log"
             process = stack.enter_context(
                 background([*models, str(folder / "script.json")], variables={}, log=log)

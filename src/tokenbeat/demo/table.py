@@ -14,28 +14,23 @@ if TYPE_CHECKING:
 
 
 def usage_table(report: dict[str, Any]) -> Table:
-    """A control plane's report by model and caller, most tokens first."""
-    table = Table(title="Tokens by caller and model", title_justify="left", expand=False)
-    table.add_column("caller", overflow="fold")
+    """A control plane's report by model and caller, most tokens first; fits into 80 columns."""
+    table = Table(
+        title="Tokens by caller and model", title_justify="left", box=None, pad_edge=False,
+        padding=(0, 2, 0, 0), show_footer=True,
+    )  # fmt: skip
+    totals = _figures(report["totals"])
+    table.add_column("caller", overflow="fold", footer="all")
     table.add_column("model", overflow="fold")
-    for heading in ("calls", "input", "cached", "output", "total"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    for heading, total in zip(("input", "output", "total"), totals, strict=True):
+        table.add_column(heading, footer=total, justify="right", no_wrap=True)
     for row in report["rows"]:
         table.add_row(row["caller"], row["model"], *_figures(row))
-    table.add_section()
-    table.add_row("all", "", *_figures(report["totals"]), style="bold")
     return table
 
 
 def _figures(row: dict[str, Any]) -> tuple[str, ...]:
-    tokens = row["tokens"]
-    return (
-        f"{row['calls']['finished']:,}",
-        f"{tokens['input']:,}",
-        f"{tokens['cacheRead']:,}",
-        f"{tokens['output']:,}",
-        f"{tokens['total']:,}",
-    )
+    return tuple(f"{row['tokens'][kind]:,}" for kind in ("input", "output", "total"))
 
 
 class LiveTable:

@@ -25,6 +25,8 @@ _MODEL_NODES: Final = frozenset({"model_node", "amodel_node"})
 _WRAPS: Final = frozenset({"wrap_model_call", "awrap_model_call"})
 _DECORATED: Final = frozenset({"wrapped", "async_wrapped", "async_wrapped_from_sync"})
 _GENERATORS: Final = CO_GENERATOR | CO_ASYNC_GENERATOR
+_WRAPPERS: Final = ("opentelemetry.", "openinference.", "wrapt", "ddtrace.", "langsmith.")
+"""Instrumentations of others that wrap the manager's methods: they start no chain."""
 _DEEPEST: Final = 200
 
 
@@ -50,7 +52,7 @@ def chain_starter(depth: int) -> Starter:
     frame: FrameType | None = sys._getframe(depth + 1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no other way
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module != _MANAGER:
+        if module != _MANAGER and not str(module).startswith(_WRAPPERS):
             return Starter(
                 isinstance(module, str) and module.startswith(_GRAPHS),
                 bool(frame.f_code.co_flags & _GENERATORS),
