@@ -114,6 +114,7 @@ def test_locks_that_were_held_at_the_fork_hold_up_nobody(bench: Any) -> None:
     for held in sets:
         held._lock.acquire()
     bench.installed.spans._lock.acquire()
+    state.feeding.acquire()
 
     def work() -> dict[str, Any]:
         one_call(process.books(), 7)
@@ -122,6 +123,7 @@ def test_locks_that_were_held_at_the_fork_hold_up_nobody(bench: Any) -> None:
     try:
         assert in_child(work) == {"collected": True}
     finally:
+        state.feeding.release()
         bench.installed.spans._lock.release()
         for held in sets:
             held._lock.release()

@@ -10,12 +10,10 @@ from tokenbeat import semconv
 from tokenbeat.ledger.report import CallToken
 from tokenbeat.telemetry import TelemetryOptions
 from tokenbeat.telemetry.options import HISTOGRAM_GROUPS
-from tokenbeat.telemetry.waiting import MOST_WAITING, WaitingRoom
+from tokenbeat.telemetry.waiting import MOST_WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
 
 def test_a_call_is_in_the_legacy_histogram_by_type_and_in_the_duration(bench: Any) -> None:
@@ -175,31 +173,6 @@ def test_what_waits_is_recorded_when_telemetry_stops(bench: Any) -> None:
     bench.call(100, 20)
     bench.installed.uninstall()
     assert sum(p.sum for p in bench.collect()[semconv.LEGACY_TOKEN_USAGE]) == 120
-
-
-def test_draining_takes_what_is_there_and_not_what_comes_in_meanwhile() -> None:
-    room = WaitingRoom()
-    seen: list[int] = []
-
-    def record(number: int) -> None:
-        seen.append(number)
-        room.add(record, number + 1)
-
-    room.add(record, 0)
-    room.drain()
-    assert (seen, len(room)) == ([0], 1)
-
-
-def test_draining_gives_other_threads_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    naps: list[float] = []
-    monkeypatch.setattr("tokenbeat.telemetry.waiting.time.sleep", naps.append)
-    room = WaitingRoom()
-    done: list[int] = []
-    for number in range(250):
-        room.add(done.append, number)
-    room.drain()
-    assert naps == [0, 0]
-    assert done == list(range(250))
 
 
 def test_many_hosts_are_folded_and_their_sums_stay_exact(bench: Any) -> None:

@@ -263,12 +263,24 @@ def test_after_uninstall_nothing_is_observed_and_a_second_install_goes_on(bench:
     assert value_of(points[semconv.CALLS_OPEN]) == 0
 
 
+def test_what_was_counted_before_an_uninstall_is_in_the_last_collection(bench: Any) -> None:
+    bench.call(100, 20)
+    bench.installed.uninstall()
+    points = bench.collect()
+    assert value_of(points[semconv.INFERENCE_INPUT_TOKENS]) == 100
+    assert sum(p.sum for p in points[semconv.LEGACY_TOKEN_USAGE]) == 120
+
+
 def test_an_installation_gives_way_to_a_newer_one_on_the_same_provider(bench: Any) -> None:
     older = bench.installed
     bench.call(100, 20)
     bench.install()
     older.uninstall()
-    assert bench.total(semconv.INFERENCE_INPUT_TOKENS) == 100
+    bench.call(50, 10)
+    points = bench.collect()
+    assert value_of(points[semconv.INFERENCE_INPUT_TOKENS]) == 150
+    assert sum(p.sum for p in points[semconv.LEGACY_TOKEN_USAGE]) == 180
+    assert len(bench.exporter.get_finished_spans()) == 2
 
 
 def test_each_provider_is_fed_by_itself(bench: Any) -> None:

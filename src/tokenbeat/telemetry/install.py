@@ -41,6 +41,7 @@ class Installed:
         self.metrics = metrics
         self.spans = spans
         self._active = True
+        metrics.on_give_way = self.uninstall
 
     def begin_child(self, living: Books) -> None:
         """In a forked child: show its books under its incarnation, and nothing of the parent's."""

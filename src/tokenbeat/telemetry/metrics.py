@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _HEARTBEAT: Final = contained("telemetry.heartbeat_figures")
 _RECOVERED: Final = contained("telemetry.recovered")
+_STOP: Final = contained("telemetry.stop")
 _DRAIN: Final = contained("telemetry.histograms")
 
 
@@ -62,6 +63,11 @@ class LedgerMetrics:
         self._heartbeat: HeartbeatSource | None = None
         self._state = PROVIDER_STATES.of(meter_provider, options=options)
         self.recorder = HistogramRecorder(self._state.instruments, options=options)
+        self.on_give_way: Callable[[], None] = self.stop
+        """How to stop when a newer installation takes the provider over."""
+        former = self._state.installed
+        if former is not None:
+            former.give_way()
         self._state.installed = self
         self._calls = self._subscribe()
 
@@ -82,12 +88,17 @@ class LedgerMetrics:
         self._heartbeat = source
 
     def stop(self) -> None:
-        """Observe nothing more. What was counted and not collected stays in the books alone."""
+        """Feed what was counted so far, and observe nothing more."""
         self._books.living.unsubscribe(self._calls)
-        with _DRAIN:
-            self.recorder.room.drain()
-        if self._state.installed is self:
-            self._state.installed = None
+        with _STOP:
+            self.collect()
+        with self._state.feeding:
+            if self._state.installed is self:
+                self._state.installed = None
+
+    def give_way(self) -> None:
+        """A newer installation takes the provider over."""
+        self.on_give_way()
 
     def begin_child(self, living: Books) -> None:
         """In a forked child: show other living books, and nothing that is the parent's.
@@ -107,6 +118,12 @@ class LedgerMetrics:
 
     def collect(self) -> Sequence[Observation]:
         """Feed what grew since the last collection of any reader; answer with the open calls."""
+        with self._state.feeding:
+            if self._state.installed is not self:
+                return ()
+            return self._collect()
+
+    def _collect(self) -> Sequence[Observation]:
         living = self._books.living
         feed = self._state.feed_of(living.incarnation)
         snapshot = living.snapshot(since=feed.revision)

@@ -43,6 +43,10 @@ class Collected(Protocol):
         """Feed every counter; answer with the open calls."""
         ...
 
+    def give_way(self) -> None:
+        """Somebody else is to be installed on the provider: stop."""
+        ...
+
 
 class ProviderState:
     """Our instruments on one provider, and what was fed into them.
@@ -54,6 +58,8 @@ class ProviderState:
 
     def __init__(self, provider: MeterProvider, *, options: TelemetryOptions) -> None:
         self.installed: Collected | None = None
+        self.feeding = threading.Lock()
+        """Held while feeding: a collection, and the last feed of what stops, may meet."""
         self._label = options.incarnation_label
         self._latest = options.latest
         self._version = distribution_version()
@@ -114,6 +120,7 @@ class ProviderState:
 
     def renew_locks(self) -> None:
         """In a forked child: locks of ours may be held by threads that are gone."""
+        self.feeding = threading.Lock()
         self.instruments.renew_locks()
         self._recovered.renew_locks()
 
