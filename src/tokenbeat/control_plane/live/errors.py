@@ -1,4 +1,4 @@
-"""Why nobody else can watch."""
+"""Why a stream, or the server itself, cannot be had."""
 
 from __future__ import annotations
 
@@ -17,3 +17,17 @@ class TooManyStreams(ControlPlaneError):
         super().__init__(f"{most} streams are open, which is the most that are allowed")
         self.most = most
         self.retry_after_s = retry_after_s
+
+
+class ServerDidNotStart(ControlPlaneError):
+    """A control plane in the background did not come up.
+
+    Attributes:
+        host: Where it was to listen.
+        port: The port; 0 was the system's choice.
+    """
+
+    def __init__(self, *, host: str, port: int) -> None:
+        super().__init__(f"no control plane came up on {host}:{port}; the log says why")
+        self.host = host
+        self.port = port

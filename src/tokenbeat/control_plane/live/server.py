@@ -6,6 +6,7 @@ that waits for that news would hold it for ever. So the news comes first.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -27,6 +28,13 @@ class StreamingServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, changes: Changes) -> None:
         super().__init__(config)
         self._changes = changes
+        self.settled = threading.Event()
+        """Set when the server answers, or has given up."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, and tell other threads."""
+        await super().startup(sockets)
+        self.settled.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let every stream end, then stop as uvicorn does."""

@@ -136,8 +136,8 @@ class Agent(BaseModel):
     agentName: str
     runtime: str
     phase: str
-    grade: str
-    score: int
+    grade: str | None
+    score: int | None
     lastSeen: str | None
     stale: bool = Field(description="No beat for more than three of its intervals.")
     state: Literal["live", "silent", "ended", "never"]

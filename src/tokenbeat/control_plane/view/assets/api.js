@@ -2,7 +2,13 @@
 
 const KEPT = "tokenbeat.key";
 
-export class KeyNeeded extends Error {}
+/** A reading was refused; `key` is what it was asked with, which may not be the present one. */
+export class KeyNeeded extends Error {
+  constructor(key) {
+    super("a key is needed");
+    this.key = key;
+  }
+}
 export class Trouble extends Error {}
 
 /** JSON whose integers stay exact: past 2^53 they become BigInt where the browser shows a number's source. */
@@ -17,8 +23,8 @@ export function parse(text) {
 export class Api {
   #key = sessionStorage.getItem(KEPT);
 
-  get hasKey() {
-    return this.#key !== null;
+  get key() {
+    return this.#key;
   }
 
   keep(key) {
@@ -39,8 +45,9 @@ export class Api {
   async get(path, parameters = {}) {
     const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
     const url = query.size ? `api/v1/${path}?${query}` : `api/v1/${path}`;
+    const key = this.#key;
     const reply = await fetch(url, { headers: this.headers(), cache: "no-store", redirect: "error" });
-    if (reply.status === 401 || reply.status === 403) throw new KeyNeeded();
+    if (reply.status === 401 || reply.status === 403) throw new KeyNeeded(key);
     if (!reply.ok) throw new Trouble(`${url.split("?")[0]} answered ${reply.status}`);
     return parse(await reply.text());
   }

@@ -69,7 +69,7 @@ async function read() {
 function render({ fleet, agents, recent, detail, series, from, bucket }) {
   byId("gate").hidden = true;
   byId("trouble").hidden = true;
-  byId("forget").hidden = !api.hasKey;
+  byId("forget").hidden = api.key === null;
   const empty = agents.every((agent) => agent.state === "never");
   if (empty && byId("welcome").hidden) welcome();
   byId("welcome").hidden = !empty;
@@ -111,7 +111,7 @@ async function refresh() {
       try {
         render(await read());
       } catch (error) {
-        if (error instanceof KeyNeeded) askForKey();
+        if (error instanceof KeyNeeded) askForKey(error.key);
         else if (shown.at === null) complain(error);
       }
       if (reading.again) await new Promise((done) => setTimeout(done, GAP_MS));
@@ -128,9 +128,11 @@ function complain(error) {
   setTimeout(() => void refresh(), 3000);
 }
 
-function askForKey() {
+/** refused: the key that a reading was asked with; an answer to an older key says nothing. */
+function askForKey(refused) {
+  if (refused !== api.key) return;
   stream.stop();
-  byId("gate-refused").hidden = !api.hasKey;
+  if (refused !== null) byId("gate-refused").hidden = false;
   api.forget();
   byId("gate").hidden = false;
   for (const id of ["fleet", "welcome", "range", "forget", "trouble"]) byId(id).hidden = true;
@@ -169,7 +171,7 @@ const stream = new Stream({
     pulse.dataset.beat = pulse.dataset.beat === "a" ? "b" : "a";
     void refresh();
   },
-  onState: (state, wait) => (state === "key" ? askForKey() : setPulse(state, wait)),
+  onState: (state, more) => (state === "key" ? askForKey(more) : setPulse(state, more)),
 });
 
 for (const name of ["range", "by"]) {
@@ -183,12 +185,17 @@ byId("gate").addEventListener("submit", (event) => {
   event.preventDefault();
   api.keep(byId("gate-key").value.trim());
   byId("gate-key").value = "";
-  stream.start();
-  void refresh();
+  byId("gate-refused").hidden = true;
+  begin();
 });
 byId("forget").addEventListener("click", () => { api.forget(); location.reload(); });
 
+function begin() {
+  stream.start();
+  void refresh();
+}
+
 setInterval(tick, 1000);
 setInterval(() => document.hidden || byId("fleet").hidden || void refresh(), EVERY_MS);
-stream.start();
-void refresh();
+if ("locked" in document.documentElement.dataset && api.key === null) askForKey(null);
+else begin();

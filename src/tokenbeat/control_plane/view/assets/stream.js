@@ -36,7 +36,7 @@ export class Stream {
   #timer = null;
   #abort = null;
 
-  /** onState gets "connecting", "live", "reconnecting" (with the wait in ms) or "key". */
+  /** onState gets "connecting", "live", "reconnecting" (with the wait in ms) or "key" (with the one refused). */
   constructor({ api, onUsage, onState }) {
     this.#api = api;
     this.#onUsage = onUsage;
@@ -87,6 +87,7 @@ export class Stream {
 
   /** Reads until the stream ends; the answer is how long the server wants us to wait, if it says so. */
   async #follow(abort) {
+    const key = this.#api.key;
     const headers = { ...this.#api.headers(), Accept: "text/event-stream" };
     if (this.#lastId !== null) headers["Last-Event-ID"] = this.#lastId;
     const watchdog = { timer: null };
@@ -98,7 +99,7 @@ export class Stream {
     try {
       const reply = await fetch("api/v1/usage/stream", { headers, cache: "no-store", redirect: "error", signal: abort.signal });
       if (reply.status === 401 || reply.status === 403) {
-        this.#onState("key");
+        this.#onState("key", key);
         return "key";
       }
       if (!reply.ok || reply.body === null) return 1000 * Number(reply.headers.get("Retry-After") ?? 0);
