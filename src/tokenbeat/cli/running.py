@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -40,7 +40,7 @@ def run(arguments: Sequence[str] | None) -> None:
     except TokenbeatError as error:
         _say(str(error))
         raise SystemExit(_exit_code(error)) from None
-    raise SystemExit(cast("int", code) if isinstance(code, int) else 0)
+    raise SystemExit(code if isinstance(code, int) else 0)
 
 
 def _exit_code(error: TokenbeatError) -> int:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+    from tokenbeat.control_plane.settings import ServerSettings
+
 
 def serve(given: Mapping[str, object], *, log_level: str) -> None:
     """Serves until SIGINT or SIGTERM.
@@ -67,16 +69,16 @@ def _catch_start_errors(app: FastAPI) -> list[TokenbeatError]:
     inner = app.router.lifespan_context
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncGenerator[Mapping[str, Any] | None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         try:
-            async with inner(app) as state:
-                yield state
+            async with inner(app):
+                yield
         except TokenbeatError as error:
             failed.append(error)
             raise
 
     app.router.lifespan_context = lifespan
-    logging.getLogger("uvicorn.error").addFilter(lambda record: not failed)
+    logging.getLogger("uvicorn.error").addFilter(lambda _: not failed)
     return failed
 
 
@@ -100,7 +102,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _announce(settings: Any, listening: socket.socket) -> None:
+def _announce(settings: ServerSettings, listening: socket.socket) -> None:
     name: tuple[Any, ...] = listening.getsockname()
     host = f"[{name[0]}]" if ":" in str(name[0]) else name[0]
     click.echo(f"Tokenbeat control plane: http://{host}:{name[1]}")
