@@ -111,7 +111,7 @@ class HistogramRecorder:
                 # The legacy metric has no error.type.
                 self._record(
                     semconv.LEGACY_TOKEN_USAGE,
-                    facts._replace(error_type=None),
+                    _without_error(facts),
                     tokens,
                     context=context,
                     extra=(semconv.TOKEN_TYPE, token_type),
@@ -134,7 +134,7 @@ class HistogramRecorder:
     ) -> None:
         """Record a stream's waits: for the first chunk, and the mean between chunks (None: one)."""
         context = _bare(span)
-        facts = facts._replace(error_type=None)
+        facts = _without_error(facts)
         self._time(
             facts,
             first_ns / _NS_IN_S,
@@ -249,6 +249,10 @@ class HistogramRecorder:
             self._remembered.clear()
         self._remembered[identity] = remembered
         return remembered
+
+
+def _without_error(facts: CallFacts) -> CallFacts:
+    return facts if facts.error_type is None else facts._replace(error_type=None)
 
 
 def _bare(span: SpanContext | None) -> Context:
