@@ -33,6 +33,15 @@ def rows_of(page: Any, table: str) -> list[list[str]]:
     ]
 
 
+def collect(page: Any, event: str, into: list[Any]) -> None:
+    """Keep what a page tells; the driver marks its listeners, which a bound method refuses."""
+
+    def listener(told: Any) -> None:
+        into.append(told)
+
+    page.on(event, listener)
+
+
 def report_two_services(shown: Any, beat: Any, cell: Any) -> None:
     """A lead with sub-agents on several models, and a second service that was silent for long."""
     names = {"openai": "gpt-4o-2024-08-06", "anthropic": "claude-sonnet-4-5-20250929"}
@@ -141,6 +150,7 @@ def test_the_page_shows_the_numbers_of_the_api_exactly(
     ):
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate("scrollTo(0, 0)")
         picture = pictures / f"page-{name}.png"
         page.screenshot(path=picture, full_page=True)
         assert picture.stat().st_size > 20_000
@@ -190,16 +200,12 @@ def test_names_that_are_markup_are_shown_as_text(
     shown: Any, beat: Any, cell: Any, open_window: Any
 ) -> None:
     hostile = cell(f"lead_agent/subagent:{HOSTILE}", 5, model=HOSTILE, agent=HOSTILE)
-    run: Any = {
-        "run": HOSTILE,
-        "status": "open",
-        "startedAt": "2026-04-01T00:00:00.000Z",
-        "cells": [],
-    }
+    run: dict[str, Any] = {"run": HOSTILE, "status": "open", "cells": []}
+    run["startedAt"] = "2026-04-01T00:00:00.000Z"
     shown.send(beat((10, [hostile]), sent=10, runs=[run]))
     page = open_window().page
     dialogues: list[Any] = []
-    page.on("dialog", dialogues.append)
+    collect(page, "dialog", dialogues)
     page.goto(f"{shown.address}/?range=hour")
     expect(page.locator("#split tbody tr")).to_have_count(1)
     assert HOSTILE in page.inner_text("#split")
@@ -288,7 +294,7 @@ def test_where_a_key_is_needed_the_page_asks_for_it_and_keeps_it_in_its_tab_alon
     # The browser writes each refused reading into its console.
     page = open_window(expected="Failed to load resource").page
     requests: list[Any] = []
-    page.on("request", requests.append)
+    collect(page, "request", requests)
     with showing(open_reads=False) as shown:
         shown.send(beat((10, [cell("lead_agent", 100)]), sent=10))
         assert httpx.get(f"{shown.address}/api/v1/usage").status_code in {401, 403}
