@@ -88,6 +88,14 @@ def test_a_call_is_a_client_span_with_everything_that_is_known(bench: Any) -> No
     assert scope.version
 
 
+def test_a_conversation_that_only_the_source_knows_is_on_the_span(bench: Any) -> None:
+    report = bench.start(run=bench.ledger.open_run("run-1"))
+    report.conversation_id = "thread-2"
+    bench.end(report, 1, 1)
+    (span,) = bench.exporter.get_finished_spans()
+    assert span.attributes["gen_ai.conversation.id"] == "thread-2"
+
+
 def test_a_wall_clock_that_is_set_back_shortens_no_span(bench: Any) -> None:
     report = bench.start()
     bench.clock.advance(1_000_000_000)

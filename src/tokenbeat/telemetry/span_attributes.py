@@ -106,8 +106,9 @@ class CallAttributes:
         _add_usage(attributes, shown)
         for report in (owner,) if owner is shown else (owner, shown):
             _add_answer(attributes, report)
-            if report.conversation_id is not None:
-                attributes[semconv.CONVERSATION_ID] = self.identifier(report.conversation_id)
+            thread_id = report.conversation_id
+            if thread_id is not None and (report.run is None or report.run.thread_id != thread_id):
+                attributes[semconv.CONVERSATION_ID] = self.identifier(thread_id)
         if owner.outcome is not None and owner.outcome != "ok":
             attributes[semconv.OUTCOME] = owner.outcome
         if owner.error_type is not None:
