@@ -6,6 +6,7 @@ Every session installs one hashed lock of ``requirements/`` and nothing that is 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -120,7 +121,13 @@ def types(session: nox.Session) -> None:
     try:
         session.run("mypy")
     finally:
-        session.run("pyright")
+        # Not the .venv that pyproject.toml names for editors: it may have the tools alone.
+        venv = Path(session.virtualenv.location).resolve()
+        config = {"extends": "../pyproject.toml", "venvPath": str(venv.parent), "venv": venv.name}
+        REPORTS.mkdir(parents=True, exist_ok=True)
+        project = REPORTS.parent / "pyrightconfig.json"
+        project.write_text(json.dumps(config), encoding="utf-8")
+        session.run("pyright", "--project", str(project))
 
 
 @nox.session(python=DEFAULT_PYTHON)
