@@ -46,7 +46,7 @@ class ReferenceReceiver:
 
     def __init__(self, *, largest_increase: int | None = None) -> None:
         self.largest_increase = largest_increase
-        self.state: dict[str, Any] = {}
+        self.state: dict[str, Any] = dict[str, Any]()
         self.backups: list[dict[str, Any]] = []
 
     def receive(self, body: bytes) -> Reply:  # noqa: C901 the protocol in one place
@@ -199,6 +199,7 @@ class Rig:
             keys=Keys(lambda: self.key),
             chance=lambda: chance,
             interval_ms=interval_ms,
+            errors=lambda: 0,
             health=lambda: None if self.health is None else self.health(),
             **({} if disk is None else {"disk": lambda: disk}),
         )
@@ -232,6 +233,9 @@ class ScriptedServer:
         self.otherwise: Action = lambda handler: handler.answer_as(self.receiver)
         self.receiver = ReferenceReceiver()
         self.requests: list[Request] = []
+        self.ports: set[int] = set()
+        self.closing = threading.Event()
+        self.answered = 0
         self.in_flight = 0
         self.most_in_flight = 0
         self.arrived = threading.Condition()
@@ -260,12 +264,44 @@ class ScriptedServer:
         """From now on it is a control plane."""
         self.otherwise = lambda handler: handler.answer_as(self.receiver)
 
+    @staticmethod
+    def reset(handler: Handler) -> None:
+        """An action: the connection breaks after the request was read."""
+        handler.reset()
+
+    def wait_before_answering(self, until: threading.Event) -> None:
+        """From now on every answer waits for an event (at most 20 s)."""
+
+        def late(handler: Handler) -> None:
+            until.wait(20)
+            handler.answer_as(self.receiver)
+
+        self.otherwise = late
+
+    def trickle(self) -> None:
+        """From now on an answer comes byte by byte, each in time."""
+
+        def slowly(handler: Handler) -> None:
+            handler.send_response(200)
+            handler.send_header("Content-Length", "10000")
+            handler.end_headers()
+            for _ in range(200):
+                handler.wfile.write(b" ")
+                handler.wfile.flush()
+                if self.closing.wait(0.05):
+                    return
+
+        self.otherwise = slowly
+
     def wait_for(self, requests: int, *, timeout_s: float = 10.0) -> None:
         """Until that many requests were answered."""
         with self.arrived:
-            assert self.arrived.wait_for(lambda: len(self.requests) >= requests, timeout_s)
+            assert self.arrived.wait_for(lambda: self.answered >= requests, timeout_s)
 
     def close(self) -> None:
+        if self.closing.is_set():
+            return
+        self.closing.set()
         self.http.shutdown()
         self.http.server_close()
         self.thread.join()
@@ -296,18 +332,20 @@ class Handler(BaseHTTPRequestHandler):
         owner = self.owner
         with owner.arrived:
             owner.in_flight += 1
+            owner.ports.add(self.client_address[1])
             owner.most_in_flight = max(owner.most_in_flight, owner.in_flight)
             action = owner.script.pop(0) if owner.script else owner.otherwise
         try:
             self.request_body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            headers = dict(self.headers.items())
+            owner.requests.append(Request(self.path, headers, self.request_body))
             action(self)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:
             with owner.arrived:
                 owner.in_flight -= 1
-                headers = dict(self.headers.items())
-                owner.requests.append(Request(self.path, headers, self.request_body))
+                owner.answered += 1
                 owner.arrived.notify_all()
 
     def answer(

@@ -44,7 +44,7 @@ class Keys:
         self._read = read
         self._key: str | None = None
         self._refused: str | None = None
-        self._refused_ns = 0
+        self._refused_ns: int | None = None
         self._loaded = False
 
     def __repr__(self) -> str:
@@ -74,7 +74,7 @@ class Keys:
     def usable(self, *, now_ns: int) -> bool:
         """Whether a request may go: not with a key that was refused (monotonic nanoseconds)."""
         key = self.current()
-        if self._refused_ns == 0 or (key is not None and key != self._refused):
+        if self._refused_ns is None or (key is not None and key != self._refused):
             return True
         self._key = self._read()
         if self._key is not None and self._key != self._refused:

@@ -44,6 +44,10 @@ _SHARE_OF_INTERVAL: Final = 0.8
 _RETRY_WITH_NEW_KEY_S: Final = 0.2
 
 
+def _contained_errors() -> int:
+    return sum(guarded_errors().values())
+
+
 class BookSource(Protocol):
     """Whose books are sent; a ledger is one."""
 
@@ -121,6 +125,7 @@ class Sender:
         chance: A number from 0 up to 1, fresh at each call.
         interval_ms: ``TOKENBEAT_HEARTBEAT_INTERVAL``: milliseconds.
         health: The user's report, guarded and quick; None where there is none.
+        errors: Counts errors of ours that were contained.
     """
 
     def __init__(  # noqa: PLR0913 everything that it touches comes in here
@@ -135,7 +140,9 @@ class Sender:
         interval_ms: int,
         disk: Callable[[], Disk] = MemoryOnly,
         health: Callable[[], Mapping[str, object] | None] | None = None,
+        errors: Callable[[], int] = _contained_errors,
     ) -> None:
+        self._errors = errors
         self._identity = identity
         self._books = books
         self._clock = clock
@@ -197,7 +204,7 @@ class Sender:
                 snapshot,
                 moment=Moment(self._clock.wall_ns(), now_ns),
                 health=None if self._health is None else self._health(),
-                guarded_errors=sum(guarded_errors().values()),
+                guarded_errors=self._errors(),
                 final=final,
             )
             # What is sent is on disk: after a kill, recovery must not enter as unfinished a call

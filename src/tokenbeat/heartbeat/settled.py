@@ -18,16 +18,19 @@ if TYPE_CHECKING:
     from tokenbeat.usage.counts import Counts
 
 _MOST_TIMES: Final = 4_096
+_MOST_ITEMS: Final = 40_000
+"""Items that are remembered. Only cells of runs can be that many; the oldest belong to runs that
+closed long ago."""
 
 
 class Settled:
-    """The base, and what was acknowledged of the items that changed after it."""
+    """The base, and what was acknowledged of each cell."""
 
     def __init__(self) -> None:
         self.base = 0
         """The server's revision as it last told: it holds all changes up to this ordinal, and every
         beat carries what changed after it."""
-        self._ahead: dict[ItemId, tuple[int, Counts]] = {}
+        self._items: dict[ItemId, tuple[int, Counts]] = {}
         self._times: list[tuple[int, int]] = []
 
     def acknowledge(
@@ -47,12 +50,16 @@ class Settled:
         """
         if revision < self.base:
             # It lost something. What it says to hold is all that is sure.
-            self._ahead = {}
+            kept = self._items.items()
+            self._items = {item: known for item, known in kept if known[0] <= revision}
         self.base = revision
         for item, (changed, counts) in sent.items():
-            before = self._ahead.get(item, (0, ZERO_COUNTS))
-            self._ahead[item] = (max(changed, before[0]), maximum(counts, before[1]))
-        self._ahead = {item: kept for item, kept in self._ahead.items() if kept[0] > revision}
+            before = self._items.pop(item, (0, ZERO_COUNTS))
+            self._items[item] = (max(changed, before[0]), maximum(counts, before[1]))
+        if len(self._items) > _MOST_ITEMS:
+            oldest = [item for item in self._items if item.run is not None]
+            for item in oldest[: len(self._items) - _MOST_ITEMS]:
+                del self._items[item]
         if snapshot is not None and (not self._times or snapshot > self._times[-1]):
             self._times.append(snapshot)
             del self._times[:-_MOST_TIMES]
@@ -62,15 +69,15 @@ class Settled:
         self.acknowledge({}, revision=revision, snapshot=None)
 
     def changed(self, item: ItemId) -> int | None:
-        """The ordinal of an item's last acknowledged change, where that is beyond the base."""
-        kept = self._ahead.get(item)
+        """The ordinal of an item's last acknowledged change; None where nothing is known."""
+        kept = self._items.get(item)
         return None if kept is None else kept[0]
 
     def held(self, item: ItemId, *, changed: int, counts: Counts) -> Counts:
         """What the server holds of an item that last changed at ``changed`` to ``counts``."""
         if changed <= self.base:
             return counts
-        kept = self._ahead.get(item)
+        kept = self._items.get(item)
         return ZERO_COUNTS if kept is None else kept[1]
 
     def cuts_known_to_ns(self) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tokenbeat.heartbeat.encoding import to_bytes, usage_json
-from tokenbeat.heartbeat.times import to_wire
+from tokenbeat.heartbeat.times import NS_PER_MS, to_wire
 from tokenbeat.heartbeat.values import ModelWindow, UsageWindow
 from tokenbeat.usage.call import rolled_up_model
 from tokenbeat.usage.counts import CACHED, INPUT, OUTPUT, finished, total_tokens
@@ -132,7 +132,8 @@ class Windows:
     def acknowledge(self, window: OpenWindow) -> None:
         """The server has it: the next window starts where this one ended."""
         self._baseline.update(window.levels)
-        self._started_ns = max(window.ends_ns, self._started_ns)
+        # Its start is a window's key: never twice the same, in milliseconds, as on the wire.
+        self._started_ns = max(window.ends_ns, self._started_ns + NS_PER_MS)
 
     def undelivered_tokens(self, cells: Mapping[CellKey, Counts]) -> int:
         """Tokens beyond the baseline."""
