@@ -16,7 +16,8 @@ from tokenbeat.control_plane.problems import problem
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_EXEMPT: Final = frozenset({"/healthz", "/readyz"})
+UNGATED: Final = frozenset({"/healthz", "/readyz"})
+"""Paths that are answered under any name."""
 
 SAFE_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -67,7 +68,7 @@ class Gate:
         await answer(scope, receive, safe_send)
 
     def _welcome(self, scope: Scope) -> bool:
-        if "*" in self._hosts or scope["path"] in _EXEMPT:
+        if "*" in self._hosts or scope["path"] in UNGATED:
             return True
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         return len(hosts) == 1 and host_name(hosts[0].decode("latin-1")) in self._hosts

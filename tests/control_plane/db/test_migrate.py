@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 async def test_the_migrations_make_exactly_what_the_models_say(any_lab: Lab) -> None:
     def differences(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        return compare_metadata(context, Base.metadata)
+        return list(compare_metadata(context, Base.metadata))
 
     async with any_lab.plane.database.read() as session:
         connection = await session.connection()

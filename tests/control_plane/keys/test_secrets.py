@@ -46,7 +46,7 @@ def test_two_data_folders_share_nothing(tmp_path: Path) -> None:
 def test_processes_that_start_at_the_same_time_agree(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path / "data")
     with ThreadPoolExecutor(8) as pool:
-        opened = list(pool.map(lambda _: open_secrets(settings), range(8)))
+        opened = list(pool.map(open_secrets, [settings] * 8))
     assert len({(secrets.admin_key, secrets.signing_secret) for secrets in opened}) == 1
 
 

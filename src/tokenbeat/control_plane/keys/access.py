@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader
 
 from tokenbeat.control_plane.db.models import DEFAULT_TENANT
 from tokenbeat.control_plane.keys.errors import AdminKeyRefused
 from tokenbeat.control_plane.plane import Plane, plane_of
 
-AdminKeyHeader = Annotated[
-    str | None, Header(alias="X-Admin-Key", description="The control plane's admin key.")
-]
+_SCHEME: Final = APIKeyHeader(
+    name="X-Admin-Key",
+    scheme_name="adminKey",
+    description="The control plane's admin key; on loopback, reading needs none by default.",
+    auto_error=False,
+)
+AdminKeyHeader = Annotated[str | None, Security(_SCHEME)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
