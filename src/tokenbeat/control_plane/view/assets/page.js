@@ -17,8 +17,9 @@ const RANGES = {
   month: { title: "last 30 days", length: 720 * HOUR, bucket: "day" },
   all: { title: "all time", length: null },
 };
-const GAP_MS = 400; // between two readings, however many events come
+const GAP_MS = 400; // at least this long between two readings, and twice as long as the last one took
 const EVERY_MS = 20_000; // ages and the end of time move without events
+const AGAIN_MS = 3_000; // after a reading failed
 const ROWS = 50;
 
 const asked = new URLSearchParams(location.search);
@@ -43,7 +44,7 @@ function chartSpan(since) {
   const { length, bucket } = RANGES[view.range];
   if (length !== null) return { from: now() - length, bucket };
   const age = since === null ? 0 : now() - Date.parse(since);
-  if (age < 3 * HOUR) return { from: now() - Math.max(age + 5 * BUCKET_MS.minute, HOUR), bucket: "minute" };
+  if (age < 3 * HOUR) return { from: now() - Math.max(age + 3 * BUCKET_MS.minute, 20 * BUCKET_MS.minute), bucket: "minute" };
   if (age < 168 * HOUR) return { from: now() - Math.max(age, 11 * HOUR) - HOUR, bucket: "hour" };
   return { from: now() - Math.min(age + 24 * HOUR, 180 * 24 * HOUR), bucket: "day" };
 }
@@ -96,7 +97,7 @@ function listServices(agents) {
   select.value = view.service;
 }
 
-const reading = { running: false, again: false };
+const reading = { running: false, again: false, later: null };
 
 /** Reads and shows; calls that come meanwhile become one more reading. */
 async function refresh() {
@@ -108,13 +109,15 @@ async function refresh() {
   try {
     do {
       reading.again = false;
+      const began = performance.now();
       try {
         render(await read());
       } catch (error) {
         if (error instanceof KeyNeeded) askForKey(error.key);
-        else if (shown.at === null) complain(error);
+        else complain(error);
       }
-      if (reading.again) await new Promise((done) => setTimeout(done, GAP_MS));
+      const took = performance.now() - began;
+      if (reading.again) await new Promise((done) => setTimeout(done, Math.max(GAP_MS, 2 * took)));
     } while (reading.again);
   } finally {
     reading.running = false;
@@ -122,10 +125,13 @@ async function refresh() {
   tick();
 }
 
+/** Says that a reading failed, unless the state at the top says it already; tries again by itself. */
 function complain(error) {
-  byId("trouble").hidden = false;
-  say(byId("trouble"), `The numbers cannot be read now: ${error.message}. Trying again.`);
-  setTimeout(() => void refresh(), 3000);
+  byId("trouble").hidden = shown.at !== null && shown.state === "reconnecting";
+  const known = shown.at === null ? "" : ` What stands here is as of ${secondOf(shown.at)}.`;
+  say(byId("trouble"), `The numbers cannot be read now: ${error.message}. Trying again.${known}`);
+  clearTimeout(reading.later);
+  reading.later = setTimeout(() => void refresh(), AGAIN_MS);
 }
 
 /** refused: the key that a reading was asked with; an answer to an older key says nothing. */
@@ -171,7 +177,15 @@ const stream = new Stream({
     pulse.dataset.beat = pulse.dataset.beat === "a" ? "b" : "a";
     void refresh();
   },
-  onState: (state, more) => (state === "key" ? askForKey(more) : setPulse(state, more)),
+  onState: (state, more) => {
+    if (state === "key") {
+      askForKey(more);
+      return;
+    }
+    const back = state === "live" && shown.state === "reconnecting";
+    setPulse(state, more);
+    if (back) void refresh();
+  },
 });
 
 for (const name of ["range", "by"]) {

@@ -2,22 +2,26 @@
 
 import { byId, el } from "./dom.js";
 
-const STEPS = (origin) => [
-  ["Where this server runs, make a key for your agent:", "tokenbeat register my-agent"],
-  ["Beside your agent, install the package:", "pip install 'tokenbeat[langchain]'"],
-  ["Run your agent as it is:", [
-    "OTEL_SERVICE_NAME=my-agent \\",
-    "OTEL_METRICS_EXPORTER=tokenbeat \\",
-    "OTEL_TRACES_EXPORTER=none \\",
-    `TOKENBEAT_CONTROL_PLANE_URL=${origin} \\`,
-    "TOKENBEAT_API_KEY=<the key> \\",
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
+function steps(origin) {
+  const run = [
+    "export OTEL_SERVICE_NAME=my-agent",
+    "export OTEL_METRICS_EXPORTER=tokenbeat OTEL_TRACES_EXPORTER=none",
+    `export TOKENBEAT_CONTROL_PLANE_URL=${origin.href.replace(/\/$/, "")}`,
+    "export TOKENBEAT_API_KEY='the key from step 1'",
     "opentelemetry-instrument python app.py",
-  ].join("\n")],
-];
+  ];
+  if (origin.protocol === "http:" && !LOOPBACK.test(origin.hostname)) run.splice(4, 0, "export TOKENBEAT_ALLOW_PLAINTEXT=true  # this page has no https");
+  return [
+    ["Where this server runs, make a key for your agent:", "tokenbeat register my-agent"],
+    ["Beside your agent, install the package:", "pip install 'tokenbeat[langchain]'"],
+    ["Run your agent as it is:", run.join("\n")],
+  ];
+}
 
 export function welcome() {
-  const origin = new URL(".", location.href).href.replace(/\/$/, "");
-  byId("steps").replaceChildren(...STEPS(origin).map(([text, command]) => {
+  byId("steps").replaceChildren(...steps(new URL(".", location.href)).map(([text, command]) => {
     const button = el("button", { class: "quiet", type: "button", "aria-label": `Copy: ${command.split("\n")[0]}` }, "Copy");
     button.addEventListener("click", async () => {
       try {
