@@ -27,7 +27,7 @@ from tokenbeat.heartbeat.message import (
     parse_heartbeat,
     schema,
 )
-from tokenbeat.usage.call import OPERATIONS, RUN_STATUSES, CellKey
+from tokenbeat.usage.call import RUN_STATUSES, CellKey
 from tokenbeat.usage.counts import COUNT_FIELDS, WIRE_NAMES
 
 VALIDATOR: Any = Draft202012Validator(schema())
@@ -37,7 +37,7 @@ NAMES = st.text(st.characters(exclude_categories=()), min_size=1, max_size=300)
 COUNTS = st.tuples(*[st.integers(0, limits.MAX_COUNT) for _ in COUNT_FIELDS])
 KEYS = st.builds(
     CellKey,
-    st.sampled_from(OPERATIONS),
+    st.sampled_from(limits.WIRE_OPERATIONS),
     NAMES,
     st.none() | NAMES,
     st.none() | NAMES,
@@ -116,7 +116,7 @@ def test_the_schema_has_the_limits_and_names_of_the_code() -> None:
     assert beat["nonces"]["maxItems"] == limits.MAX_NONCES
     assert defs["cut"]["properties"]["cells"]["maxItems"] == limits.MAX_CELLS
     cell = defs["cell"]["properties"]
-    assert cell["operation"]["enum"] == list(OPERATIONS)
+    assert cell["operation"]["enum"] == list(limits.WIRE_OPERATIONS)
     for group in ("calls", "tokens"):
         names = [name for its_group, name in WIRE_NAMES.values() if its_group == group]
         assert list(cell[group]["properties"]) == names

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from tokenbeat.usage.call import OPERATIONS, OTHER
+
 MESSAGE_BYTES: Final = 65_536
 """A message's size on the wire, in bytes. Checked at the server's edge, before parsing."""
 
@@ -12,6 +14,9 @@ MAX_COUNT: Final = 2**63 - 1
 
 MAX_CELLS: Final = 1_200
 """Cells of one incarnation. The sender folds at 1,000; the rest is for the cells ``other``."""
+
+WIRE_OPERATIONS: Final[tuple[str, ...]] = (*OPERATIONS, OTHER)
+"""Operations of a cell; ``other`` is the one cell that keys past the bound are folded into."""
 
 MAX_CUTS: Final = 160
 """Cuts in one message: 60 by minute, 48 by hour, 30 by day and the last one, with some room."""

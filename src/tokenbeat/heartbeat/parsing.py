@@ -25,7 +25,7 @@ from tokenbeat.heartbeat.values import (
     Service,
     UsageWindow,
 )
-from tokenbeat.usage.call import OPERATIONS, RUN_STATUSES, CellKey
+from tokenbeat.usage.call import RUN_STATUSES, CellKey
 from tokenbeat.usage.counts import COUNT_FIELDS, FAILED_ATTEMPTS, WIRE_NAMES
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _cells(fields: Fields) -> tuple[Cell, ...]:
 
 def _cell(fields: Fields) -> Cell:
     key = CellKey(
-        operation=fields.choice("operation", of=OPERATIONS),
+        operation=fields.choice("operation", of=limits.WIRE_OPERATIONS),
         provider=fields.text("provider"),
         request_model=fields.optional_text("requestModel"),
         response_model=fields.optional_text("responseModel"),
