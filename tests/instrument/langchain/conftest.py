@@ -103,7 +103,9 @@ class StreamingModel(ScriptedModel):
 def said() -> Callable[..., AIMessage]:
     """An answer that used so much: ``said(10, 5)``."""
 
-    def make(input_tokens: int, output_tokens: int, text: str = "so it is", **more: Any) -> AIMessage:
+    def make(
+        input_tokens: int, output_tokens: int, text: str = "so it is", **more: Any
+    ) -> AIMessage:
         return AIMessage(
             content=text,
             usage_metadata={

@@ -37,9 +37,7 @@ def lead(scripted: Model, said: Model) -> Any:
             {"name": each, "args": {"q": "x"}, "id": f"call_{n}"} for n, each in enumerate(names)
         ]
         first = said(100, 1, "", tool_calls=asks)
-        return create_agent(
-            scripted(first, said(200, 2), model="big"), list(tools), name=name
-        )
+        return create_agent(scripted(first, said(200, 2), model="big"), list(tools), name=name)
 
     return make
 
@@ -76,9 +74,7 @@ def test_a_nameless_agent_is_just_an_agent(
     assert cell.key.agent is None
 
 
-def test_a_tool_that_asks_a_model(
-    lead: Any, scripted: Model, said: Model, spent: Spent
-) -> None:
+def test_a_tool_that_asks_a_model(lead: Any, scripted: Model, said: Model, spent: Spent) -> None:
     model = scripted(said(10, 5))
 
     @tool
@@ -102,9 +98,7 @@ def test_a_subagent_in_a_tool(lead: Any, researcher: Any, spent: Spent) -> None:
     assert spent() == {**LEAD, "lead_agent/subagent:researcher": (1, 10, 5)}
 
 
-async def test_a_subagent_in_an_asynchronous_tool(
-    lead: Any, researcher: Any, spent: Spent
-) -> None:
+async def test_a_subagent_in_an_asynchronous_tool(lead: Any, researcher: Any, spent: Spent) -> None:
     sub = researcher(10, 20)
 
     @tool
@@ -258,9 +252,7 @@ def test_parallel_subagents_of_one_name_are_two_instances_of_one_caller(
     assert spent() == {**LEAD, "lead_agent/subagent:researcher": (2, 360, 10)}
     (run,) = tokenbeat_ledger.snapshot().runs
     instances = {
-        cell.key.caller: cell.counts[INPUT]
-        for cell in run.cells
-        if "researcher" in cell.key.caller
+        cell.key.caller: cell.counts[INPUT] for cell in run.cells if "researcher" in cell.key.caller
     }
     assert set(instances) == {
         "lead_agent/subagent:researcher", "lead_agent/subagent:researcher#2"

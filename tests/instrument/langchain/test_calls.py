@@ -191,9 +191,7 @@ async def test_an_asynchronous_stream_that_is_left_is_abandoned(
 def test_growing_totals_of_a_stream_are_not_added_up(
     streaming: Model, said: Model, totals: Callable[[], dict[str, int]]
 ) -> None:
-    grown = [
-        {"input_tokens": 10, "output_tokens": n, "total_tokens": 10 + n} for n in (1, 3, 3)
-    ]
+    grown = [{"input_tokens": 10, "output_tokens": n, "total_tokens": 10 + n} for n in (1, 3, 3)]
     list(streaming(said(0, 0), chunk_usages=list(grown)).stream("hi"))
     assert (totals()["input_tokens"], totals()["output_tokens"]) == (10, 3)
 

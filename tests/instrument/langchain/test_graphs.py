@@ -88,9 +88,7 @@ async def test_a_node_of_an_awaited_graph_is_named(
     assert spent() == {"agent/node:plan": (1, 10, 5), "agent/node:act": (1, 20, 6)}
 
 
-def test_a_named_graph_is_an_agent(
-    asking: Any, spent: Spent, tokenbeat_ledger: Ledger
-) -> None:
+def test_a_named_graph_is_an_agent(asking: Any, spent: Spent, tokenbeat_ledger: Ledger) -> None:
     graph_of("planner", plan=asking()).invoke(EMPTY)
     assert spent() == {"planner/node:plan": (1, 10, 5)}
     (cell,) = tokenbeat_ledger.snapshot().cells
@@ -197,9 +195,7 @@ def test_an_agent_in_a_chain_is_the_lead(asking: Any, spent: Spent) -> None:
     assert spent() == {"lead/node:n": (1, 10, 5)}
 
 
-def test_a_tool_that_asks_a_model_is_named(
-    scripted: Model, said: Model, spent: Spent
-) -> None:
+def test_a_tool_that_asks_a_model_is_named(scripted: Model, said: Model, spent: Spent) -> None:
     model = scripted(said(10, 5), said(20, 6))
 
     @tool
@@ -404,9 +400,7 @@ def test_an_inherited_tag_is_one_step_and_a_later_one_another(
         go=lambda state: inner.with_config(tags=["subagent:research"]).invoke(EMPTY),
     )
     outer.invoke(EMPTY)
-    assert spent() == {
-        "lead/node:go/subagent:research/node:n/middleware:summarize": (1, 7, 1)
-    }
+    assert spent() == {"lead/node:go/subagent:research/node:n/middleware:summarize": (1, 7, 1)}
 
 
 def test_a_label_inside_of_a_node_stands_below_it(

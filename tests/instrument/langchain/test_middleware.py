@@ -62,9 +62,7 @@ def test_a_hook_that_asks_a_model(agent: Any, small: Any, spent: Spent) -> None:
     assert spent() == {**LEAD, "lead_agent/middleware:Titles": (2, 20, 10)}
 
 
-async def test_an_asynchronous_hook_that_asks_a_model(
-    agent: Any, small: Any, spent: Spent
-) -> None:
+async def test_an_asynchronous_hook_that_asks_a_model(agent: Any, small: Any, spent: Spent) -> None:
     class Titles(AgentMiddleware):
         async def abefore_model(self, state: Any, runtime: Any) -> Any:
             await small.ainvoke("title?")
@@ -163,9 +161,7 @@ def test_wrappers_inside_each_other(agent: Any, small: Any, spent: Spent) -> Non
     }
 
 
-def test_a_wrapper_that_asks_in_a_thread_of_its_own(
-    agent: Any, small: Any, spent: Spent
-) -> None:
+def test_a_wrapper_that_asks_in_a_thread_of_its_own(agent: Any, small: Any, spent: Spent) -> None:
     class Threaded(AgentMiddleware):
         def wrap_model_call(self, request: Any, handler: Any) -> Any:
             thread = threading.Thread(target=lambda: small.invoke("before"))
@@ -190,9 +186,7 @@ async def test_a_wrapper_that_asks_in_a_task_of_its_own(
 
 
 def test_a_summary_is_the_summarizers(agent: Any, small: Any, spent: Spent) -> None:
-    middleware = SummarizationMiddleware(
-        model=small, trigger=("messages", 2), keep=("messages", 1)
-    )
+    middleware = SummarizationMiddleware(model=small, trigger=("messages", 2), keep=("messages", 1))
     agent(middleware).invoke({"messages": [("user", "a"), ("ai", "b"), ("user", "c")]})
     assert spent() == {**LEAD, "lead_agent/middleware:SummarizationMiddleware": (1, 10, 5)}
 
@@ -209,12 +203,13 @@ def test_a_call_beside_the_tools(agent: Any, small: Any, spent: Spent) -> None:
         return handler(request)
 
     agent(judging, tools=[look]).invoke(QUESTION)
-    assert spent() == {"lead_agent": (2, 200, 2), "lead_agent/middleware:wrap_tool_call": (1, 10, 5)}
+    assert spent() == {
+        "lead_agent": (2, 200, 2),
+        "lead_agent/middleware:wrap_tool_call": (1, 10, 5),
+    }
 
 
-def test_a_model_inside_a_wrapped_tool_is_the_tools(
-    agent: Any, small: Any, spent: Spent
-) -> None:
+def test_a_model_inside_a_wrapped_tool_is_the_tools(agent: Any, small: Any, spent: Spent) -> None:
     @tool
     def look(q: str) -> str:
         """Looks."""
@@ -244,9 +239,7 @@ def test_nodes_of_ones_own_graph_with_an_agents_names_are_no_middleware(
 def test_middleware_of_a_subagent_stands_below_it(
     agent: Any, small: Any, scripted: Model, said: Model, spent: Spent
 ) -> None:
-    sub = create_agent(
-        scripted(said(20, 1)), [], middleware=[Judging(small)], name="research"
-    )
+    sub = create_agent(scripted(said(20, 1)), [], middleware=[Judging(small)], name="research")
 
     @tool
     def ask(q: str) -> str:
