@@ -54,6 +54,8 @@ def main(  # noqa: PLR0913 the demo has these switches
             if fault is not None:
                 plant(fault, set_up)
             readings = doors.read(set_up, live=live)
+            if not console.is_terminal:
+                console.print()  # what was drawn live ends without a newline there
             console.print(line(readings), highlight=False, soft_wrap=True)
             for difference in differences(readings):
                 console.print(f"  {difference}", highlight=False, soft_wrap=True)

@@ -18,8 +18,10 @@ def equal(readings: Sequence[Reading]) -> bool:
 
 def line(readings: Sequence[Reading]) -> str:
     """One line with every door's number and the verdict."""
-    told = " | ".join(f"{reading.door} {reading.total:,}" for reading in readings)
-    return f"{'EQUAL' if equal(readings) else 'NOT EQUAL'}: {told} tokens"
+    if equal(readings):
+        doors = " = ".join(reading.door for reading in readings)
+        return f"EQUAL: {doors} = {readings[0].total:,} tokens"
+    return "NOT EQUAL: " + ", ".join(f"{reading.door} {reading.total:,}" for reading in readings)
 
 
 def differences(readings: Sequence[Reading]) -> list[str]:

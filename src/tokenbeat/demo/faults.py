@@ -61,7 +61,7 @@ def _heartbeats(stage: Stage) -> None:
 
 def _control_plane(stage: Stage) -> None:
     """Somebody changes a cell in the database."""
-    database = next(iter((stage.folder / "control-plane").glob("*.db")))
+    database = next(iter((stage.folder / "control-plane").glob("*.sqlite3")))
     with closing(sqlite3.connect(database, timeout=10)) as connection, connection:
         connection.execute(
             "UPDATE cells SET output_tokens = output_tokens + 1 WHERE rowid = "
