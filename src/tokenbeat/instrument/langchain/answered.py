@@ -110,6 +110,14 @@ def read_answer(
     )
 
 
+def says_nothing(told: Any) -> bool:  # noqa: ANN401 LangChain's UsageMetadata, of any version
+    """Whether a usage has nothing but zeros, which no answered request costs.
+
+    langchain-anthropic writes 0 for what the provider did not say.
+    """
+    return not (told.get("input_tokens") or told.get("output_tokens") or told.get("total_tokens"))
+
+
 def once(name: str, *, known: str | None = None) -> str:
     """A name that chunks of a stream repeated, once: ``gpt-4ogpt-4o`` is ``gpt-4o``.
 
@@ -147,9 +155,12 @@ def _request_places(llm_output: Mapping[str, Any]) -> Iterator[object]:
 
 
 def _generation_places(
-    told: object, metadata: Mapping[str, Any], info: Mapping[str, Any]
+    told: Any,  # noqa: ANN401 LangChain's UsageMetadata, of any version
+    metadata: Mapping[str, Any],
+    info: Mapping[str, Any],
 ) -> Iterator[object]:
-    yield told
+    if told and not says_nothing(told):
+        yield told
     for place in (metadata, info):
         for name in _GENERATION_USAGE:
             yield place.get(name)

@@ -15,7 +15,7 @@ from tokenbeat.attribution.carrying import leave
 from tokenbeat.attribution.ending import call_outcome, error_type
 from tokenbeat.attribution.scope import current_task_or_none
 from tokenbeat.guard import contained
-from tokenbeat.instrument.langchain.answered import Answer, read_answer
+from tokenbeat.instrument.langchain.answered import Answer, read_answer, says_nothing
 from tokenbeat.instrument.langchain.asked import request_model, request_params, server
 from tokenbeat.instrument.langchain.caller_of import caller_of
 from tokenbeat.instrument.langchain.open_call import Calls, OpenCall, SharedRequest
@@ -167,7 +167,7 @@ class Meter:
         message = getattr(chunk, "message", None)
         if message is not None:
             told = message.usage_metadata
-            if told is not None:
+            if told is not None and not says_nothing(told):
                 call.hear(told)
 
     # Ends ----------------------------------------------------------------------------------
