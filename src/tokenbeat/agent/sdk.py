@@ -8,7 +8,7 @@ displace another's; this runs after all of them and only where they left the pro
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from opentelemetry import metrics, trace
 
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 _PROXIES: Final = ("ProxyTracerProvider", "_ProxyMeterProvider")
+
+
+class Configurator(Protocol):
+    """What is used of the SDK's own."""
+
+    def configure(self) -> None:
+        """Sets the SDK up from the environment."""
+        ...
 
 
 def sdk_is_set_up() -> bool:
@@ -41,7 +49,7 @@ def set_up_sdk(environ: Mapping[str, str] | None = None) -> bool:
     if sdk_is_set_up() or not exporters_named(environ):
         return False
     # The documented base of every distro; its module is underscored all the same.
-    from opentelemetry.sdk._configuration import (  # noqa: PLC0415, PLC2701 SDK users pay for it alone
+    from opentelemetry.sdk._configuration import (  # noqa: PLC0415 SDK users pay for it alone
         _OTelSDKConfigurator,  # pyright: ignore[reportPrivateUsage]
     )
 
@@ -49,7 +57,8 @@ def set_up_sdk(environ: Mapping[str, str] | None = None) -> bool:
         """The SDK's own configuration, under a name of ours."""
 
     try:
-        SdkFromEnvironment().configure()
+        configurator = cast("Configurator", SdkFromEnvironment())  # type: ignore[no-untyped-call]  # the SDK has no types there
+        configurator.configure()
     except (RuntimeError, ImportError, ValueError) as error:
         # An exporter that cannot be loaded is the user's to mend, and must not stop the agent.
         _LOGGER.warning("The OpenTelemetry SDK could not be set up: %s", error)

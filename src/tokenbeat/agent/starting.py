@@ -143,9 +143,7 @@ def _options(settings: AgentSettings) -> TelemetryOptions:
     )
     if settings.histograms is None:
         return options
-    return replace(
-        options, histograms=cast("frozenset[HistogramGroup]", settings.histograms)
-    )
+    return replace(options, histograms=cast("frozenset[HistogramGroup]", settings.histograms))
 
 
 def _instrumentors() -> list[Instrumentor]:
@@ -164,7 +162,7 @@ def _instrument() -> None:
         try:
             if not instrumentor.is_instrumented_by_opentelemetry:
                 instrumentor.instrument()
-        except ModuleNotFoundError as error:
+        except ModuleNotFoundError as error:  # noqa: PERF203 a handful of them, at start
             # What it instruments is not installed: nothing to count there.
             _LOGGER.info("%s is not instrumented: %s", type(instrumentor).__name__, error)
 
