@@ -1,5 +1,7 @@
 """Scripted models of langchain-core's own kind, and short readings of the books."""
 
+# ruff: noqa: ARG002 LangChain decides what it passes
+
 from __future__ import annotations
 
 import threading

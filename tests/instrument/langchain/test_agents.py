@@ -1,5 +1,10 @@
 """Agents made with create_agent: the lead, its tools, and sub-agents wherever they run."""
 
+# LangChain's and LangGraph's own generics are partly unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import asyncio
@@ -9,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import RunnableConfig  # noqa: TC002 the tool looks it up
 from langchain_core.tools import tool
 
 import tokenbeat

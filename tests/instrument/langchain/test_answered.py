@@ -17,7 +17,9 @@ USAGE: Any = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
 
 
 def result(*messages: AIMessage, llm_output: Any = None, info: Any = None) -> LLMResult:
-    generations = [ChatGeneration(message=message, generation_info=info) for message in messages]
+    generations: list[Any] = [
+        ChatGeneration(message=message, generation_info=info) for message in messages
+    ]
     return LLMResult(generations=[generations], llm_output=llm_output)
 
 
@@ -25,22 +27,25 @@ def read(response: Any, *, provider: str = "openai", request_model: str | None =
     return read_answer(response, provider=provider, request_model=request_model)
 
 
+RAW = {"prompt_tokens": 10, "completion_tokens": 5}
+OLLAMA = {"prompt_eval_count": 10, "eval_count": 5}
+PLAIN = {"input_tokens": 10, "output_tokens": 5}
+
+
 @pytest.mark.parametrize(
     "response",
     [
         result(AIMessage("x", usage_metadata=USAGE)),
-        result(AIMessage("x", response_metadata={"token_usage": {"prompt_tokens": 10, "completion_tokens": 5}})),
-        result(AIMessage("x", response_metadata={"usage": {"input_tokens": 10, "output_tokens": 5}})),
-        result(AIMessage("x", response_metadata={"prompt_eval_count": 10, "eval_count": 5})),
-        result(AIMessage("x"), llm_output={"token_usage": {"prompt_tokens": 10, "completion_tokens": 5}}),
-        result(AIMessage("x"), llm_output={"usage": {"input_tokens": 10, "output_tokens": 5}}),
-        result(AIMessage("x"), info={"token_usage": {"prompt_tokens": 10, "completion_tokens": 5}}),
+        result(AIMessage("x", response_metadata={"token_usage": RAW})),
+        result(AIMessage("x", response_metadata={"usage": PLAIN})),
+        result(AIMessage("x", response_metadata=OLLAMA)),
+        result(AIMessage("x"), llm_output={"token_usage": RAW}),
+        result(AIMessage("x"), llm_output={"usage": PLAIN}),
+        result(AIMessage("x"), info={"token_usage": RAW}),
         result(AIMessage("x", usage_metadata=USAGE), llm_output={"token_usage": {}}),
-        LLMResult(
-            generations=[[Generation(text="x", generation_info={"prompt_eval_count": 10, "eval_count": 5})]]
-        ),
+        LLMResult(generations=[[Generation(text="x", generation_info=OLLAMA)]]),
     ],
-)  # fmt: skip
+)
 def test_usage_is_found_wherever_adapters_put_it(response: LLMResult) -> None:
     usage = read(response).reported.usage
     assert usage is not None

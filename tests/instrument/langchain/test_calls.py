@@ -1,5 +1,11 @@
 """Every way to call a model is a call, once, with what it used."""
 
+# ruff: noqa: ARG002 LangChain decides what it passes
+# LangChain's and LangGraph's own generics are partly unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import asyncio
@@ -12,7 +18,7 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import CallbackManager
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tracers import context as hooks
 
@@ -294,8 +300,6 @@ def test_a_second_end_of_a_call_only_raises(
 
 
 def _result(message: AIMessage) -> Any:
-    from langchain_core.outputs import LLMResult
-
     return LLMResult(generations=[[ChatGeneration(message=message)]])
 
 
@@ -312,7 +316,7 @@ class Wrapping(BaseChatModel):
         self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
         inside = CallbackManager([], parent_run_id=run_manager.run_id)
-        ask = RunnableLambda(lambda text: self.inner.invoke(text))
+        ask = RunnableLambda(self.inner.invoke)
         answer = ask.invoke("hi", {"callbacks": inside})
         return ChatResult(generations=[ChatGeneration(message=answer)])
 

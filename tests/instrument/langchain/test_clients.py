@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tokenbeat.testing import ModelServer
 
 Totals = Any
+KEY: Any = "any"
 RICH = Usage(input_tokens=100, cache_read_tokens=30, output_tokens=40, reasoning_tokens=15)
 CACHED = Usage(
     input_tokens=1200, cache_read_tokens=900, cache_write_5m_tokens=150, cache_write_1h_tokens=50,
@@ -36,15 +37,13 @@ class Clients:
 
     def openai(self, **settings: Any) -> ChatOpenAI:
         settings.setdefault("model", "gpt-4o")
-        model = ChatOpenAI(
-            base_url=self._server.openai_url, api_key="any", max_retries=0, **settings
-        )
+        model = ChatOpenAI(base_url=self._server.openai_url, api_key=KEY, max_retries=0, **settings)
         self._open.append(model.root_async_client)
         return model
 
     def text(self) -> OpenAI:
         model = OpenAI(
-            model="gpt-3.5-turbo-instruct", base_url=self._server.openai_url, api_key="any",
+            model="gpt-3.5-turbo-instruct", base_url=self._server.openai_url, api_key=KEY,
             max_retries=0,
         )  # fmt: skip
         self._open.append(model.async_client._client)
@@ -52,7 +51,7 @@ class Clients:
 
     def anthropic(self, **settings: Any) -> ChatAnthropic:
         model = ChatAnthropic(
-            model_name="claude-scripted-1", base_url=self._server.anthropic_url, api_key="any",
+            model_name="claude-scripted-1", base_url=self._server.anthropic_url, api_key=KEY,
             max_retries=0, **settings,
         )  # fmt: skip
         self._open.append(model._async_client)
@@ -186,7 +185,11 @@ async def test_text_completions_are_counted_as_billed(
 
 @pytest.mark.parametrize("awaited", [False, True])
 async def test_prompts_of_one_text_completion_request_are_items_of_one_call(
-    awaited: bool, clients: Clients, model_server: ModelServer, as_billed: Any, totals: Totals
+    awaited: bool,  # noqa: FBT001 a parameter of the test
+    clients: Clients,
+    model_server: ModelServer,
+    as_billed: Any,
+    totals: Totals,
 ) -> None:
     model_server.enqueue(Answer(usage=Usage(input_tokens=30, output_tokens=12)))
     model = clients.text()

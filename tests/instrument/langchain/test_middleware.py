@@ -1,5 +1,11 @@
 """Model calls that middleware makes beside the agent's own."""
 
+# ruff: noqa: ARG002, ARG005 LangChain decides what it passes
+# LangChain's and LangGraph's own generics are partly unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import asyncio
