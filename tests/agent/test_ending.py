@@ -41,6 +41,16 @@ def test_sigterm_finishes_and_then_kills_as_it_would_have(tmp_path: Path) -> Non
     assert (done.returncode, done.stdout) == (-signal.SIGTERM, "finished\n")
 
 
+def test_sigterm_does_more_where_nobody_else_will(tmp_path: Path) -> None:
+    program = """
+    ending = Ending(finish, killed=lambda: print("and flushed", flush=True))
+    ending.begin()
+    os.kill(os.getpid(), signal.SIGTERM)
+    """
+    done = run(BEGIN + textwrap.dedent(program), tmp_path)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "and flushed\n")
+
+
 def test_a_finish_that_waits_for_the_interrupted_thread_is_given_up(tmp_path: Path) -> None:
     program = """
     import tokenbeat.agent.ending as module

@@ -24,10 +24,14 @@ class Ending:
 
     Args:
         finish: What is to be done last; it may take `FINAL_SECONDS`.
+        killed: The same where nobody else will do anything after it.
     """
 
-    def __init__(self, finish: Callable[[], None]) -> None:
+    def __init__(
+        self, finish: Callable[[], None], *, killed: Callable[[], None] | None = None
+    ) -> None:
         self._finish = finish
+        self._killed = finish if killed is None else killed
         self._owner = 0
 
     def begin(self) -> None:
@@ -54,7 +58,7 @@ class Ending:
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         del frame
         # In a thread of its own: the signal may have interrupted somebody who holds our lock.
-        last = threading.Thread(target=self._finish, name="tokenbeat-final", daemon=True)
+        last = threading.Thread(target=self._killed, name="tokenbeat-final", daemon=True)
         last.start()
         last.join(FINAL_SECONDS)
         signal.signal(signum, signal.SIG_DFL)

@@ -64,3 +64,15 @@ def set_up_sdk(environ: Mapping[str, str] | None = None) -> bool:
         _LOGGER.warning("The OpenTelemetry SDK could not be set up: %s", error)
         return False
     return True
+
+
+def flush_sdk(timeout_ms: int = 2_000) -> None:
+    """Exports what is waiting in the SDK, as its own exit would have done.
+
+    Args:
+        timeout_ms: The longest wait for metrics, and again for spans, in milliseconds.
+    """
+    for provider in (metrics.get_meter_provider(), trace.get_tracer_provider()):
+        flush = getattr(provider, "force_flush", None)
+        if flush is not None:
+            flush(timeout_ms)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from tokenbeat import telemetry
 from tokenbeat.agent.ending import Ending
-from tokenbeat.agent.sdk import set_up_sdk
+from tokenbeat.agent.sdk import flush_sdk, set_up_sdk
 from tokenbeat.guard import contained
 from tokenbeat.heartbeat.reader import HeartbeatReader
 from tokenbeat.ledger.journal import FileJournal
@@ -56,7 +56,7 @@ class Agent:
         self._installed: Installed | None = None
         self._reader: HeartbeatReader | None = None
         self._settings = AgentSettings()
-        self._ending = Ending(self._finish)
+        self._ending = Ending(self._finish, killed=self._finish_killed)
         self._watches_forks = False
 
     @property
@@ -111,9 +111,16 @@ class Agent:
     def _finish(self) -> None:
         with _STOP:
             books().close()
-            reader, self._reader = self._reader, None
+            # Also the reader that the SDK made: its own exit comes later, or after SIGTERM never.
+            reader = HeartbeatReader.of_process()
+            self._reader = None
             if reader is not None:
                 reader.shutdown()
+
+    def _finish_killed(self) -> None:
+        self._finish()
+        with _STOP:
+            flush_sdk()
 
     def _attach(self, ledger: Ledger) -> None:
         settings = self._settings
