@@ -154,6 +154,12 @@ def test_our_first_instrument_is_the_one_whose_callback_feeds_the_others(bench: 
     assert [i.name for i in consumer._async_instruments] == ["tokenbeat.calls.open"]
 
 
+def test_what_never_happened_has_no_series(bench: Any) -> None:
+    bench.call(100, 20)
+    never = {semconv.CELLS_FOLDED, semconv.JOURNAL_ERRORS, semconv.CALLS_UNATTRIBUTED}
+    assert never.isdisjoint(bench.collect())
+
+
 def test_idle_collections_repeat_the_levels(bench: Any) -> None:
     bench.call(100, 20)
     for _ in range(3):

@@ -110,7 +110,7 @@ class AgentSpans:
         while scope is not None:
             tally = scope.tallies
             if isinstance(tally, Tally) and tally.operation != semconv.EXECUTE_TOOL:
-                return tally if tally.process is self._process else None
+                return tally
             scope = scope.parent
         return None
 
