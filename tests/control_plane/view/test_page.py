@@ -288,6 +288,43 @@ def test_the_page_says_when_it_is_not_live_and_catches_up_by_itself(
         expect(page.locator("#hero-total")).to_have_text("142")
 
 
+def test_a_reading_that_fails_is_said_and_tried_again(
+    shown: Any, beat: Any, cell: Any, open_window: Any
+) -> None:
+    shown.send(beat((10, [cell("lead_agent", 100)]), sent=10))
+    page = open_window(expected="Failed to load resource").page
+    page.goto(shown.address)
+    expect(page.locator("#hero-total")).to_have_text("100")
+    page.route("**/api/v1/agents*", refuse)
+    shown.send(beat((20, [cell("lead_agent", 142)]), sent=20, revision=2, base=1))
+    expect(page.locator("#trouble")).to_contain_text("api/v1/agents answered 500")
+    expect(page.locator("#hero-total")).to_have_text("100")
+    page.unroute("**/api/v1/agents*")
+    expect(page.locator("#hero-total")).to_have_text("142")
+    expect(page.locator("#trouble")).to_be_hidden()
+
+
+def refuse(route: Any) -> None:
+    route.fulfill(status=500, body="{}")
+
+
+def test_rows_past_the_first_fifty_are_summed_and_can_be_had(
+    shown: Any, beat: Any, cell: Any, open_window: Any
+) -> None:
+    cells = [cell(f"lead_agent/tool:t{n}", 1_000 - n) for n in range(60)]
+    shown.send(beat((10, cells), sent=10))
+    page = open_window().page
+    page.goto(shown.address)
+    expect(page.locator("#split tbody tr")).to_have_count(50)
+    rest = shown.json("usage?by=caller,model&limit=50")["rest"]["tokens"]["total"]
+    expect(page.locator("#split .more")).to_contain_text(
+        f"10 more rows with {grouped(rest)} tokens"
+    )
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator("#split tbody tr")).to_have_count(60)
+    expect(more).to_be_hidden()
+
+
 def test_where_a_key_is_needed_the_page_asks_for_it_and_keeps_it_in_its_tab_alone(
     showing: Any, beat: Any, cell: Any, open_window: Any
 ) -> None:

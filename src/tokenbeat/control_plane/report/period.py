@@ -13,7 +13,6 @@ from typing import Final, Literal
 from tokenbeat.control_plane.report.errors import BadParameter
 
 BucketSize = Literal["minute", "hour", "day"]
-BUCKET_SIZES: Final[tuple[BucketSize, ...]] = ("minute", "hour", "day")
 BUCKET_MINUTES: Final[dict[BucketSize, int]] = {"minute": 1, "hour": 60, "day": 1_440}
 BUCKETS_UNASKED: Final[dict[BucketSize, int]] = {"minute": 60, "hour": 48, "day": 30}
 """How many buckets a series shows where ``from`` is not given."""
@@ -91,21 +90,13 @@ def read_period(*, start: str | None, end: str | None) -> Period:
 
 
 def read_series_period(
-    *, bucket: str, start: str | None, end: str | None, now: datetime
-) -> tuple[BucketSize, Period]:
-    """The size of the buckets and the period of a series, both ends known and whole buckets.
+    *, size: BucketSize, start: str | None, end: str | None, now: datetime
+) -> Period:
+    """The period of a series, both ends known and whole buckets.
 
     Raises:
-        BadParameter: As `read_period`; or the size is unknown; or there would be too many buckets.
+        BadParameter: As `read_period`; or there would be too many buckets.
     """
-    size: BucketSize
-    for size in BUCKET_SIZES:
-        if size == bucket:
-            break
-    else:
-        raise BadParameter(
-            parameter="bucket", reason=f"{bucket[:32]!r} is none of {', '.join(BUCKET_SIZES)}"
-        )
     asked = read_period(start=start, end=end)
     minutes = BUCKET_MINUTES[size]
     until = asked.until if asked.until is not None else (now - _EPOCH) // _MINUTE + 1
@@ -116,7 +107,7 @@ def read_series_period(
         raise BadParameter(
             parameter="from", reason=f"more than {MOST_BUCKETS:,} buckets of a {size} each"
         )
-    return size, Period(after=after, until=max(until, after))
+    return Period(after=after, until=max(until, after))
 
 
 def minute_end(minute: int) -> datetime:

@@ -14,8 +14,8 @@ from fastapi.responses import JSONResponse
 from tokenbeat.control_plane.keys.access import Reader, require_read
 from tokenbeat.control_plane.plane import Plane, plane_of
 from tokenbeat.control_plane.problems import problems
-from tokenbeat.control_plane.report.dimensions import read_by
-from tokenbeat.control_plane.report.period import read_period, read_series_period
+from tokenbeat.control_plane.report.dimensions import DIMENSIONS, read_by
+from tokenbeat.control_plane.report.period import BucketSize, read_period, read_series_period
 from tokenbeat.control_plane.report.repository import ReportRepository
 from tokenbeat.control_plane.report.runs import RunService
 from tokenbeat.control_plane.report.schemas import (
@@ -35,6 +35,14 @@ MOST_ROWS: Final = 5_000
 
 router = APIRouter(prefix="/api/v1", tags=["report"])
 
+_NAMES: Final = "|".join(DIMENSIONS)
+_TIME: Final = {
+    "format": "date-time",
+    "pattern": "^(19[7-9][1-9]|20[0-9]{2}|21[0-8][0-9])-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+    "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,6})?Z$",
+}
+"""Times that are surely taken; other spellings of ISO 8601 with an offset are, too."""
+
 By = Annotated[
     str | None,
     Query(
@@ -42,11 +50,16 @@ By = Annotated[
         "responseModel, provider, operation, caller, callerType, incarnation, run.",
         examples=["model,caller"],
         max_length=200,
+        json_schema_extra={"pattern": f"^({_NAMES})(,({_NAMES}))*$"},
     ),
 ]
 From = Annotated[
     str | None,
-    Query(alias="from", description="ISO 8601 with an offset; taken down to its minute."),
+    Query(
+        alias="from",
+        description="ISO 8601 with an offset; taken down to its minute.",
+        json_schema_extra=_TIME,
+    ),
 ]
 To = Annotated[str | None, Query(description="ISO 8601 with an offset; taken up to a full minute.")]
 Limit = Annotated[int, Query(ge=1, le=MOST_ROWS, description="Rows at most.")]
@@ -143,18 +156,18 @@ async def usage(  # noqa: PLR0913 query parameters
 async def series(  # noqa: PLR0913 query parameters
     reading: Reading,
     *,
-    bucket: Annotated[str, Query(description="minute, hour or day (UTC).")] = "minute",
+    bucket: Annotated[BucketSize, Query(description="Hours and days are UTC's.")] = "minute",
     by: By = "model",
     start: From = None,
     to: To = None,
     service: ServiceName = None,
 ) -> JSONResponse:
     """What was spent in each bucket. Without ``from`` the last 60 minutes, 48 hours or 30 days."""
-    size, period = read_series_period(bucket=bucket, start=start, end=to, now=reading.now)
+    period = read_series_period(size=bucket, start=start, end=to, now=reading.now)
     if service is not None:
         await reading.reports.known(service)
     report = await reading.reports.series(
-        read_by("model" if by is None else by), size=size, period=period, service=service
+        read_by("model" if by is None else by), size=bucket, period=period, service=service
     )
     return JSONResponse(report)
 

@@ -71,6 +71,7 @@ function render({ fleet, agents, recent, detail, series, from, bucket }) {
   byId("gate").hidden = true;
   byId("trouble").hidden = true;
   byId("forget").hidden = api.key === null;
+  byId("as-json").hidden = api.key !== null; // a link carries no key
   const empty = agents.every((agent) => agent.state === "never");
   if (empty && byId("welcome").hidden) welcome();
   byId("welcome").hidden = !empty;
@@ -141,7 +142,7 @@ function askForKey(refused) {
   if (refused !== null) byId("gate-refused").hidden = false;
   api.forget();
   byId("gate").hidden = false;
-  for (const id of ["fleet", "welcome", "range", "forget", "trouble"]) byId(id).hidden = true;
+  for (const id of ["fleet", "welcome", "range", "forget", "trouble", "as-json"]) byId(id).hidden = true;
   setPulse("key");
   byId("gate-key").focus();
 }
