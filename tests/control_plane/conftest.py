@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import uvicorn
 from sqlalchemy import NullPool, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -259,6 +262,70 @@ async def _fresh_database(server: str) -> str:
         await connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
     await engine.dispose()
     return f"{server}/{name}"
+
+
+class Served:
+    """A server in a thread, on a port of its own."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+        config = uvicorn.Config(app, port=0, log_level="warning", ws="none")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run)
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.url = ""
+
+    def start(self) -> None:
+        ready = threading.Event()
+        startup = self._server.startup
+
+        async def started(*args: Any, **kwargs: Any) -> None:
+            self.loop = asyncio.get_running_loop()
+            await startup(*args, **kwargs)
+            ready.set()
+
+        self._server.startup = started  # type: ignore[method-assign]  # uvicorn has no signal
+        self._thread.start()
+        assert ready.wait(30)
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server on a real port; reads need the key, so that forgetting to ask for it shows."""
+    folder = tmp_path_factory.mktemp("plane") / "data"
+    server = Served(create_app(load_settings(data_dir=folder, open_reads=False)))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def served_url(served: Served) -> str:
+    return served.url
+
+
+@pytest.fixture
+def heartbeat_key(served: Served) -> str:
+    """A fleet's key of the server on a real port."""
+    assert served.loop is not None
+    made = register(
+        served.app.state.plane, tenant="default", kind="fleet", name="all", runtime="local"
+    )
+    return asyncio.run_coroutine_threadsafe(made, served.loop).result(30).key
+
+
+@pytest.fixture
+def served_keys(served: Served, heartbeat_key: str) -> dict[str, str]:
+    """Headers that open everything there."""
+    admin_key = served.app.state.plane.secrets.admin_key
+    return {"X-Admin-Key": admin_key, "Authorization": f"Bearer {heartbeat_key}"}
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
 from secrets import token_bytes
 from typing import TYPE_CHECKING
 
@@ -22,16 +20,17 @@ from tokenbeat.control_plane.ingest import routes as ingest_routes
 from tokenbeat.control_plane.keys import routes as keys_routes
 from tokenbeat.control_plane.keys.secrets import open_secrets
 from tokenbeat.control_plane.keys.tenants import open_tenant
+from tokenbeat.control_plane.live import routes as live_routes
 from tokenbeat.control_plane.plane import Plane
 from tokenbeat.control_plane.problems import install_problems
+from tokenbeat.control_plane.report import routes as report_routes
+from tokenbeat.control_plane.view import routes as view_routes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from tokenbeat.clock import Clock
     from tokenbeat.control_plane.settings import ServerSettings
-
-_PAGES = ("report", "live", "view")
 
 
 def create_app(
@@ -84,19 +83,8 @@ def create_app(
     )
     app.state.changes = changes
     install_problems(app)
-    for router in (health.router, keys_routes.router, ingest_routes.router):
-        app.include_router(router)
-    for folder in _PAGES:
-        name = f"tokenbeat.control_plane.{folder}.routes"
-        if _exists(name):
-            app.include_router(import_module(name).router)
+    for routes in (health, keys_routes, ingest_routes, report_routes, live_routes, view_routes):
+        app.include_router(routes.router)
     app.add_middleware(Gate, hosts=settings.hosts)
     describe(app)
     return app
-
-
-def _exists(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import sys
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -9,11 +12,14 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import StatementError
 
+from tokenbeat.control_plane.db import engine
 from tokenbeat.control_plane.db.engine import Database, database_url
 from tokenbeat.control_plane.db.models import Tenant
 from tokenbeat.control_plane.errors import DatabaseError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..conftest import Lab  # noqa: TID252 only for the type checkers
 
 
@@ -90,3 +96,24 @@ def test_another_database_is_refused_without_repeating_the_address(url: str) -> 
     with pytest.raises(DatabaseError) as refused:
         Database(url)
     assert "u:p" not in str(refused.value)
+
+
+def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(DatabaseError, match="asyncpg"):
+        Database("postgresql://u:p@h/d")
+
+
+async def test_a_file_that_others_keep_busy_is_given_up_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_BUSY_MS", 100)
+    file = tmp_path / "busy.sqlite3"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        database = Database(f"sqlite:///{file}")
+        with pytest.raises(DatabaseError, match="busy"):
+            await database.prepare()
+        other.rollback()
+        await database.prepare()
+        await database.close()

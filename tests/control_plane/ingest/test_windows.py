@@ -89,6 +89,7 @@ async def test_entries_of_one_model_within_a_window_are_summed(any_lab: Lab) -> 
 
 async def test_an_idle_window_only_says_seen(any_lab: Lab) -> None:
     await _send(any_lab, _window())
+    await _send(any_lab, _window(_model("m", 0, 0, calls=0)))
     await _send(any_lab, {"health": {}, "gap": {}, "usage": None})
     assert await any_lab.everything() == [{}, {}, {}]
     assert await any_lab.rows(AgentSpecWindow) == []

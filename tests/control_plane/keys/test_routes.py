@@ -167,3 +167,11 @@ async def test_a_manifest_stays_when_a_later_registration_brings_none(lab: Lab) 
         await lab.client.post(_URL, json=_asked(**more), headers=lab.admin)
     (service,) = await lab.rows(Service)
     assert service.manifest == {"a": 1}
+
+
+async def test_a_key_of_ours_that_lacks_a_tenant_is_refused(lab: Lab, beat: Any) -> None:
+    secret = lab.plane.secrets.signing_secret
+    for tenant in ({}, {"tenant": 7}):
+        claims = {"sub": "agt_1", "jti": "1", "exp": 2**31, **tenant}
+        key = jwt.encode(claims, secret, algorithm="HS256")  # pyright: ignore[reportUnknownMemberType] of cryptography, not installed
+        assert (await lab.send(beat(), key=key)).status_code == 401

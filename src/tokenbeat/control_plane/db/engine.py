@@ -13,12 +13,13 @@ PostgreSQL (by URL): readers see one snapshot (``REPEATABLE READ``), writers loc
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from tokenbeat.control_plane.errors import DatabaseError
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _WRITES: Final = "tokenbeat_writes"
 _BUSY_MS: Final = 10_000
+_COME_AGAIN_MS: Final = 20
 _DRIVERS: Final = {
     "sqlite": "sqlite+aiosqlite",
     "postgres": "postgresql+asyncpg",
@@ -79,7 +81,7 @@ class Database:
             self.engine: AsyncEngine = create_async_engine(
                 address, pool_pre_ping=address.get_backend_name() != "sqlite"
             )
-        except (ModuleNotFoundError, NoSuchModuleError) as error:
+        except ModuleNotFoundError as error:
             raise DatabaseError(reason=f"its driver is not installed ({error})") from error
         self.dialect: str = self.engine.dialect.name
         if self.dialect == "sqlite":
@@ -107,13 +109,33 @@ class Database:
         async with self._readers() as session:
             yield session
 
-    async def reachable(self) -> bool:
-        """Whether the database answers."""
+    async def prepare(self) -> None:
+        """Turn a SQLite file's write-ahead log on, once; the file remembers it.
+
+        SQLite does not wait for others with this one, whatever its patience: the first of several
+        that start at the same time does it, and the others come again.
+
+        Raises:
+            DatabaseError: The file cannot be opened, or others kept it busy all the time.
+        """
+        if self.dialect != "sqlite":
+            return
+        for _ in range(_BUSY_MS // _COME_AGAIN_MS):
+            if await self._turn_on_wal():
+                return
+            await asyncio.sleep(_COME_AGAIN_MS / 1_000)
+        raise DatabaseError(reason="others keep its file busy")
+
+    async def _turn_on_wal(self) -> bool:
         try:
-            async with self.read() as session:
-                await session.execute(text("SELECT 1"))
-        except (DBAPIError, InterfaceError, OSError):
-            return False
+            async with self.engine.connect() as connection:
+                # Below SQLAlchemy, which would begin a transaction: inside one it cannot be done.
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                await driver.execute("PRAGMA journal_mode = WAL")
+        except (sqlite3.OperationalError, DBAPIError) as error:
+            if "locked" in str(error):
+                return False
+            raise DatabaseError(reason=f"its file cannot be opened ({error})") from error
         return True
 
     async def close(self) -> None:
@@ -142,7 +164,6 @@ def _set_up_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> N
     cursor: Any = connection.cursor()
     for pragma in (
         f"busy_timeout = {_BUSY_MS}",
-        "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
     ):

@@ -31,6 +31,7 @@ async def migrate(database: Database) -> None:
         DatabaseError: It cannot be reached, or a newer version of the control plane made it.
     """
     try:
+        await database.prepare()
         async with database.write() as session:
             await session.run_sync(lambda sync: _upgrade(sync.connection()))
     except (DBAPIError, OSError) as error:
