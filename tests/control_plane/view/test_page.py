@@ -317,9 +317,8 @@ def test_rows_past_the_first_fifty_are_summed_and_can_be_had(
     page.goto(shown.address)
     expect(page.locator("#split tbody tr")).to_have_count(50)
     rest = shown.json("usage?by=caller,model&limit=50")["rest"]["tokens"]["total"]
-    expect(page.locator("#split .more")).to_contain_text(
-        f"10 more rows with {grouped(rest)} tokens"
-    )
+    more = page.locator("#split .more")
+    expect(more).to_contain_text(f"10 more rows with {grouped(rest)} tokens")
     page.get_by_role("button", name="Show more").click()
     expect(page.locator("#split tbody tr")).to_have_count(60)
     expect(more).to_be_hidden()
