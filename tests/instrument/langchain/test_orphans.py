@@ -12,18 +12,28 @@ import asyncio
 import contextlib
 import gc
 import threading
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.language_models.llms import LLM
 from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, MessagesState, StateGraph
 
+from tokenbeat.instrument.langchain.call_ends import CallEnds
+from tokenbeat.instrument.langchain.framework_run import FrameworkRuns
+from tokenbeat.instrument.langchain.metering import Meter
+from tokenbeat.instrument.langchain.open_call import Calls
+from tokenbeat.instrument.langchain.orphans import Orphans
+from tokenbeat.instrument.langchain.standing import Standings
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from uuid import UUID
 
     from tokenbeat.ledger.books import Ledger
 
@@ -268,3 +278,123 @@ async def test_a_loop_that_ends_with_a_pending_call_leaves_none_open(
     await asyncio.to_thread(in_a_thread)
     assert until(lambda: totals() == {"cancelled": 1, "items": 1})
     assert tokenbeat_ledger.snapshot().open == 0
+
+
+class HangingText(LLM):
+    """A text-completion model that says that it was asked and never answers."""
+
+    asked: Any
+
+    @property
+    def _llm_type(self) -> str:
+        return "hanging"
+
+    def _call(self, prompt: str, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> str:
+        raise NotImplementedError
+
+    async def _acall(
+        self, prompt: str, stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> str:
+        self.asked.set()
+        await asyncio.Event().wait()
+        return "never"
+
+
+async def test_a_cancelled_request_of_several_prompts_is_one_call(
+    totals: Totals, tokenbeat_ledger: Ledger
+) -> None:
+    model = HangingText(asked=asyncio.Event())
+    task = asyncio.create_task(model.agenerate(["a", "b", "c"]))
+    await model.asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await _soon(lambda: totals() == {"cancelled": 1, "items": 3})
+    assert tokenbeat_ledger.snapshot().open == 0
+
+
+class Parts:
+    """What the handler is made of, with a short patience."""
+
+    def __init__(self) -> None:
+        self.calls = Calls()
+        self.ends = CallEnds(calls=self.calls)
+        self.orphans = Orphans(calls=self.calls, ends=self.ends, grace_s=0.01)
+        standings = Standings(runs=FrameworkRuns(), calls=self.calls)
+        self.meter = Meter(calls=self.calls, standings=standings, orphans=self.orphans)
+
+    def start(
+        self, run_id: UUID, *, operation: str = "chat", params: Any = None, batch_size: int = 1
+    ) -> None:
+        self.meter.started(
+            operation, serialized=None, run_id=run_id, parent_run_id=None, tags=(), metadata={},
+            params=params or {}, batch_size=batch_size,
+        )  # fmt: skip
+
+
+async def test_a_call_that_outlives_its_task_is_given_up_after_a_while(totals: Totals) -> None:
+    parts, run_id = Parts(), uuid.uuid4()
+
+    async def start() -> None:
+        parts.start(run_id)
+
+    await asyncio.create_task(start())
+    assert totals() == {}
+    assert await _soon(lambda: totals() == {"cancelled": 1, "items": 1})
+
+
+async def test_a_call_that_ends_soon_after_its_task_ends_by_itself(
+    totals: Totals, said: Model
+) -> None:
+    parts, run_id = Parts(), uuid.uuid4()
+
+    async def start() -> None:
+        parts.start(run_id)
+
+    await asyncio.create_task(start())
+    result = LLMResult(generations=[[ChatGeneration(message=said(10, 5))]])
+    parts.ends.told(run_id, response=result, error=None)
+    await asyncio.sleep(0.03)
+    assert (totals()["ok"], totals()["input_tokens"]) == (1, 10)
+
+
+def test_an_end_after_a_call_was_given_up_only_raises_it(totals: Totals, said: Model) -> None:
+    parts, run_id = Parts(), uuid.uuid4()
+    parts.start(run_id)
+    parts.orphans.all_abandoned()
+    assert totals() == {"abandoned": 1, "items": 1}
+    result = LLMResult(generations=[[ChatGeneration(message=said(10, 5))]])
+    parts.ends.told(run_id, response=result, error=None)
+    told = totals()
+    assert (told["abandoned"], told["input_tokens"], told["output_tokens"]) == (1, 10, 5)
+    assert "ok" not in told
+
+
+def test_a_dropped_run_is_buried_where_no_lock_is_held(totals: Totals) -> None:
+    parts = Parts()
+    parts.start(uuid.uuid4())  # nobody keeps this id
+    parts.orphans.bury_dropped()
+    for _ in range(1_000):
+        if totals():
+            break
+        threading.Event().wait(0.005)
+    assert totals() == {"abandoned": 1, "items": 1}
+
+
+def test_a_request_whose_prompts_ended_differently_is_one_call(totals: Totals, said: Model) -> None:
+    parts, params = Parts(), {"model": "m"}
+    first, second = uuid.uuid4(), uuid.uuid4()
+    for run_id in (first, second):
+        parts.start(run_id, operation="text_completion", params=params, batch_size=2)
+    assert len(parts.calls.open) == 2
+    result = LLMResult(generations=[[ChatGeneration(message=said(10, 5))]])
+    parts.ends.told(first, response=result, error=None)
+    assert totals() == {}
+    parts.orphans.all_abandoned()
+    parts.ends.told(second, response=result, error=None)  # late: its request is over
+    assert (totals()["ok"], totals()["items"], totals()["input_tokens"]) == (1, 2, 10)
+
+
+def test_an_end_of_a_call_that_nobody_saw_start_is_passed_over(totals: Totals) -> None:
+    Parts().ends.told(uuid.uuid4(), response=None, error=ValueError())
+    assert totals() == {}

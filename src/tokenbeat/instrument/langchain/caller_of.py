@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tokenbeat.instrument.langchain.framework_run import FrameworkRun
-    from tokenbeat.instrument.langchain.road import Standing
+    from tokenbeat.instrument.langchain.standing import Standing
 
 WRAPPED_TOOLS = "wrap_tool_call"
 """The middleware of a call beside the tools: which one of several, nobody says."""

@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.callbacks import BaseCallbackHandler
 
 from tokenbeat.guard import contained
+from tokenbeat.instrument.langchain.call_ends import CallEnds
+from tokenbeat.instrument.langchain.framework_run import FrameworkRuns
 from tokenbeat.instrument.langchain.metering import Meter
 from tokenbeat.instrument.langchain.open_call import Calls
-from tokenbeat.instrument.langchain.road import Road, run_name
+from tokenbeat.instrument.langchain.orphans import Orphans
+from tokenbeat.instrument.langchain.road import Road
+from tokenbeat.instrument.langchain.standing import Standings, run_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,8 +53,12 @@ class TokenbeatHandler(BaseCallbackHandler):
 
     def _begin(self) -> None:
         self._calls = Calls()
-        self._road = Road(calls=self._calls)
-        self._meter = Meter(calls=self._calls, road=self._road)
+        runs = FrameworkRuns()
+        standings = Standings(runs=runs, calls=self._calls)
+        self._road = Road(runs=runs, standings=standings)
+        self._ends = CallEnds(calls=self._calls)
+        self._orphans = Orphans(calls=self._calls, ends=self._ends)
+        self._meter = Meter(calls=self._calls, standings=standings, orphans=self._orphans)
 
     def __copy__(self) -> TokenbeatHandler:
         return self
@@ -102,7 +110,7 @@ class TokenbeatHandler(BaseCallbackHandler):
     def silence(self) -> None:
         """Stops hearing anything, also of what runs now; what is open is entered as abandoned."""
         self._silent = True
-        self._meter.abandon_all()
+        self._orphans.all_abandoned()
         self._road.abandon_all()
 
     def forget(self) -> None:
@@ -125,15 +133,11 @@ class TokenbeatHandler(BaseCallbackHandler):
         """A chat model is about to send a request."""
         with _MODEL_START:
             self._meter.started(
-                "chat",
-                serialized=serialized,
-                run_id=run_id,
-                parent_run_id=parent_run_id,
-                tags=tags or (),
-                metadata=metadata or _NOTHING,
+                "chat", serialized=serialized, run_id=run_id, parent_run_id=parent_run_id,
+                tags=tags or (), metadata=metadata or _NOTHING,
                 params=kwargs.get("invocation_params") or _NOTHING,
                 batch_size=kwargs.get("batch_size") or 1,
-            )
+            )  # fmt: skip
 
     def on_llm_start(
         self,
@@ -149,15 +153,11 @@ class TokenbeatHandler(BaseCallbackHandler):
         """A text-completion model is about to send a request."""
         with _MODEL_START:
             self._meter.started(
-                "text_completion",
-                serialized=serialized,
-                run_id=run_id,
-                parent_run_id=parent_run_id,
-                tags=tags or (),
-                metadata=metadata or _NOTHING,
+                "text_completion", serialized=serialized, run_id=run_id,
+                parent_run_id=parent_run_id, tags=tags or (), metadata=metadata or _NOTHING,
                 params=kwargs.get("invocation_params") or _NOTHING,
                 batch_size=kwargs.get("batch_size") or 1,
-            )
+            )  # fmt: skip
 
     def on_llm_new_token(  # LangChain passes token= by name
         self,
@@ -182,7 +182,7 @@ class TokenbeatHandler(BaseCallbackHandler):
     ) -> None:
         """A model answered."""
         with _MODEL_END:
-            self._meter.ended(run_id, response=response, error=None)
+            self._ends.told(run_id, response=response, error=None)
 
     def on_llm_error(
         self,
@@ -194,7 +194,7 @@ class TokenbeatHandler(BaseCallbackHandler):
     ) -> None:
         """A model failed, or its stream was given up."""
         with _MODEL_ERROR:
-            self._meter.ended(run_id, response=kwargs.get("response"), error=error)
+            self._ends.told(run_id, response=kwargs.get("response"), error=error)
 
     # Chains, graphs, nodes, retrievers -----------------------------------------------------
 
@@ -212,13 +212,10 @@ class TokenbeatHandler(BaseCallbackHandler):
         """A chain, graph or node starts."""
         with _CHAIN_START:
             self._road.chain_started(
-                run_name(kwargs.get("name"), serialized),
-                run_id=run_id,
-                parent_run_id=parent_run_id,
-                tags=tags or (),
-                metadata=metadata or _NOTHING,
+                run_name(kwargs.get("name"), serialized), run_id=run_id,
+                parent_run_id=parent_run_id, tags=tags or (), metadata=metadata or _NOTHING,
                 depth=1,
-            )
+            )  # fmt: skip
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """It ended well."""
@@ -244,13 +241,10 @@ class TokenbeatHandler(BaseCallbackHandler):
         """A retriever starts: some ask a model."""
         with _CHAIN_START:
             self._road.chain_started(
-                run_name(kwargs.get("name"), serialized),
-                run_id=run_id,
-                parent_run_id=parent_run_id,
-                tags=tags or (),
-                metadata=metadata or _NOTHING,
+                run_name(kwargs.get("name"), serialized), run_id=run_id,
+                parent_run_id=parent_run_id, tags=tags or (), metadata=metadata or _NOTHING,
                 depth=1,
-            )
+            )  # fmt: skip
 
     def on_retriever_end(self, documents: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """It ended well."""
@@ -300,4 +294,4 @@ class TokenbeatHandler(BaseCallbackHandler):
     def _ended(self, run_id: UUID, *, error: BaseException | None) -> None:
         orphans = self._road.ended(run_id, error=error)
         if orphans:
-            self._meter.orphans(orphans, error=error)
+            self._orphans.of_ended_run(orphans, error=error)

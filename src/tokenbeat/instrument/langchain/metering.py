@@ -1,57 +1,49 @@
-"""Model runs as they start, stream and end: from LangChain's words to reports for the ledger."""
+"""Model runs as they start and stream: from LangChain's words to reports for the ledger."""
 
 from __future__ import annotations
 
-import _thread
 import threading
-from collections import deque
-from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
-from weakref import ref
 
 from tokenbeat.attribution import Scope, enter
-from tokenbeat.attribution.carrying import leave
-from tokenbeat.attribution.ending import call_outcome, error_type
 from tokenbeat.attribution.scope import current_task_or_none
-from tokenbeat.guard import contained
-from tokenbeat.instrument.langchain.answered import Answer, read_answer, says_nothing
+from tokenbeat.instrument.langchain.answered import says_nothing
 from tokenbeat.instrument.langchain.asked import request_model, request_params, server
 from tokenbeat.instrument.langchain.caller_of import caller_of
-from tokenbeat.instrument.langchain.open_call import Calls, OpenCall, SharedRequest
+from tokenbeat.instrument.langchain.open_call import OpenCall, SharedRequest
 from tokenbeat.instrument.langchain.providers import provider_name
 from tokenbeat.ledger.process import books
 from tokenbeat.ledger.report import CallToken
 
 if TYPE_CHECKING:
-    from asyncio import Task
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
-    from tokenbeat.instrument.langchain.road import Road
-    from tokenbeat.usage.call import Outcome
+    from tokenbeat.instrument.langchain.open_call import Calls
+    from tokenbeat.instrument.langchain.orphans import Orphans
+    from tokenbeat.instrument.langchain.standing import Standings
     from tokenbeat.usage.caller import Caller
 
 SOURCE: Final = "langchain"
-_GRACE_S: Final = 2.0
-"""How long a call may outlive the task that started it before it is given up: streams of the third
-version of LangChain's events are read by a task of their own."""
 _MOST_SHARED: Final = 256
-
-_TASK_DONE = contained("langchain.task_done")
-_LOST = contained("langchain.run_dropped")
-_BURYING = contained("langchain.burying")
 
 
 class Meter:
-    """Reports model runs to the books, and finds those that never end."""
+    """Reports model runs to the books as they start and stream.
 
-    def __init__(self, *, calls: Calls, road: Road) -> None:
+    Args:
+        calls: The open ones.
+        standings: Tells where a run stands.
+        orphans: Watches calls from their start.
+    """
+
+    def __init__(self, *, calls: Calls, standings: Standings, orphans: Orphans) -> None:
         self._calls = calls
-        self._road = road
+        self._standings = standings
+        self._orphans = orphans
         self._shared: dict[int, SharedRequest] = {}
         self._tokens: dict[int, tuple[object, CallToken, int]] = {}
-        self._dropped: deque[int] = deque()
 
     # Start ---------------------------------------------------------------------------------
 
@@ -71,7 +63,7 @@ class Meter:
         key = run_id.int
         if key in self._calls.open:
             return  # one handler that stands in two places of a configuration
-        parent, around, inside = standing = self._road.standing(parent_run_id)
+        parent, around, inside = standing = self._standings.of(parent_run_id)
         shared = self._shared.get(id(params)) if batch_size > 1 else None
         ledger = books()
         if shared is not None and shared.params is params:
@@ -118,11 +110,8 @@ class Meter:
             task=task,
         )
         call.request = shared
-        call.lost = ref(run_id, partial(self._run_dropped, key))
-        if task is not None:
-            call.when_done = partial(self._task_done, call)
-            task.add_done_callback(call.when_done)
         self._calls.add(call)
+        self._orphans.watch(call, run_id)
         enter(scope)
 
     def _scope(
@@ -169,163 +158,3 @@ class Meter:
             told = message.usage_metadata
             if told is not None and not says_nothing(told):
                 call.hear(told)
-
-    # Ends ----------------------------------------------------------------------------------
-
-    def ended(
-        self,
-        run_id: UUID,
-        *,
-        response: Any,  # noqa: ANN401 LangChain's, of any version
-        error: BaseException | None,
-    ) -> None:
-        """A model run ended, well or with an error."""
-        key = run_id.int
-        call = self._calls.close(key)
-        again = call is None
-        if call is None:
-            call = self._calls.ended(key)
-            if call is None:
-                return  # it started before this handler was there
-        report = call.report
-        if call.told:
-            call.read_told()
-        answer = read_answer(
-            response,
-            provider=report.provider,
-            request_model=report.request_model,
-            raw_heard=call.raw_heard,
-            heard=report.heard,
-        )
-        if not again:
-            self._leave(call)
-        elif call.request is not None:
-            return  # its request was ended by all of its prompts
-        self._report_end(call, answer, error=error)
-
-    def _report_end(self, call: OpenCall, answer: Answer, *, error: BaseException | None) -> None:
-        shared = call.request
-        if shared is not None:
-            shared.ends.append((answer, error))
-            shared.open -= 1
-            if shared.open > shared.missing:
-                return
-            answer, error = _merged(shared)
-        report = call.report
-        usage, anomalies, malformed = answer.reported
-        if call.heard_chunks > 1 and report.heard is not None:
-            # LangChain adds the usage of all chunks up, also where each repeats a growing total.
-            usage = report.heard
-        outcome: Outcome = "ok" if error is None else call_outcome(error)
-        report.finish_reasons = answer.finish_reasons
-        call.ledger.end(
-            report,
-            outcome=outcome,
-            usage=usage,
-            partial=malformed or (error is not None and usage is not None),
-            response_model=answer.model,
-            response_id=answer.response_id,
-            items=1 if shared is None else shared.items,
-            cached=answer.cached,
-            error_type=None if error is None else error_type(error),
-            anomalies=anomalies,
-        )
-
-    @staticmethod
-    def _leave(call: OpenCall) -> None:
-        call.scope.open = False
-        leave(call.scope)
-
-    # Calls that never end ------------------------------------------------------------------
-
-    def orphaned(self, call: OpenCall, *, outcome: Outcome) -> None:
-        """A call will not be told the end of: it is entered with what its chunks told."""
-        if self._calls.close(call.key) is not call:
-            return
-        self._leave(call)
-        report = call.report
-        if call.told:
-            call.read_told()
-        shared = call.request
-        if shared is not None:
-            shared.open -= 1
-            if shared.open > shared.missing:
-                return
-            if shared.ends:
-                answer, error = _merged(shared)
-                self._finish_shared(call, answer, error=error)
-                return
-        call.ledger.end(report, outcome=outcome, usage=report.heard, partial=True)
-
-    def _finish_shared(
-        self, call: OpenCall, answer: Answer, *, error: BaseException | None
-    ) -> None:
-        shared = call.request
-        call.request = None
-        try:
-            self._report_end(call, answer, error=error)
-        finally:
-            call.request = shared
-
-    def orphans(self, calls: Iterable[OpenCall], *, error: BaseException | None) -> None:
-        """These lost the run around them, and with it their stack."""
-        outcome: Outcome = "abandoned"
-        if error is not None and call_outcome(error) == "cancelled":
-            outcome = "cancelled"
-        for call in calls:
-            self.orphaned(call, outcome="abandoned" if call.report.stream else outcome)
-
-    def abandon_all(self) -> None:
-        """Nothing will be heard of these any more."""
-        for call in list(self._calls.open.values()):
-            self.orphaned(call, outcome="abandoned")
-
-    def _task_done(self, call: OpenCall, task: Task[Any]) -> None:
-        with _TASK_DONE:
-            if self._calls.open.get(call.key) is not call:
-                return
-            if task.cancelled():
-                self.orphaned(call, outcome="cancelled")
-            else:
-                task.get_loop().call_later(_GRACE_S, self._give_up, call)
-
-    def _give_up(self, call: OpenCall) -> None:
-        with _TASK_DONE:
-            self.orphaned(call, outcome="abandoned" if call.report.stream else "cancelled")
-
-    def _run_dropped(self, key: int, _: ref[Any]) -> None:
-        """LangChain forgot a run. This can come in the middle of anything, under any lock.
-
-        So nothing is done here but to note it, and to have it done where no lock is held.
-        """
-        with _LOST:
-            if key in self._calls.open:
-                self._dropped.append(key)
-                try:
-                    _thread.start_new_thread(self._bury, ())
-                except RuntimeError:
-                    return  # the interpreter ends: what is open then is entered as unfinished
-
-    def _bury(self) -> None:
-        with _BURYING:
-            while True:
-                try:
-                    key = self._dropped.popleft()
-                except IndexError:
-                    return
-                call = self._calls.open.get(key)
-                if call is not None:
-                    waits = call.task is not None and not call.report.stream
-                    self.orphaned(call, outcome="cancelled" if waits else "abandoned")
-
-
-def _merged(shared: SharedRequest) -> tuple[Answer, BaseException | None]:
-    """One answer of what the prompts of one request were told: usage stands on one of them."""
-    first: Answer = shared.ends[0][0]
-    error: BaseException | None = None
-    answer = first
-    for told, failed in shared.ends:
-        error = error or failed
-        if answer.reported.usage is None and told.reported.usage is not None:
-            answer = told
-    return answer, error

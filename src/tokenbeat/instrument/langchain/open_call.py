@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tokenbeat.instrument.langchain.framework_run import FrameworkRun
     from tokenbeat.ledger.books import Ledger
     from tokenbeat.ledger.report import Report
+    from tokenbeat.usage.call import Outcome
 
 MOST_ENDED: Final = 2_048
 """Ended calls that are remembered: a late end can still raise what an orphan was entered with."""
@@ -101,9 +102,10 @@ class SharedRequest:
         open: Prompts that have not ended yet.
         items: Prompts in all.
         ends: What the ended prompts said.
+        outcome: How a prompt ended that nobody told the end of, or None.
     """
 
-    __slots__ = ("ends", "items", "missing", "open", "params", "report", "scope")
+    __slots__ = ("ends", "items", "missing", "open", "outcome", "params", "report", "scope")
 
     def __init__(self, params: object, *, report: Report, scope: Scope, items: int) -> None:
         self.params = params
@@ -113,6 +115,7 @@ class SharedRequest:
         self.missing = items - 1
         self.open = items
         self.ends: list[Any] = []
+        self.outcome: Outcome | None = None
 
 
 class Calls:

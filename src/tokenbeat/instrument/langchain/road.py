@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from tokenbeat.attribution import close_scope, current_scope, enter, open_scope
+from tokenbeat.attribution import close_scope, enter, open_scope
 from tokenbeat.attribution.ending import error_type, run_status
 from tokenbeat.attribution.scope import current_task_or_none
 from tokenbeat.clock import SYSTEM_CLOCK
@@ -16,7 +16,6 @@ from tokenbeat.instrument.langchain.framework_run import (
     FrameworkRuns,
 )
 from tokenbeat.instrument.langchain.naming import (
-    NAMELESS,
     Place,
     caller_labels,
     node_step,
@@ -34,65 +33,27 @@ if TYPE_CHECKING:
 
     from tokenbeat.attribution import Scope
     from tokenbeat.clock import Clock
-    from tokenbeat.instrument.langchain.open_call import Calls, OpenCall
-    from tokenbeat.ledger.report import Report
+    from tokenbeat.instrument.langchain.open_call import OpenCall
+    from tokenbeat.instrument.langchain.standing import Standing, Standings
 
 _CREATE_AGENT = "langchain_create_agent"
-
-
-class Standing(NamedTuple):
-    """Where a run stands.
-
-    Attributes:
-        parent: The framework run around it, or None.
-        scope: The scope around it, or None.
-        inside: The model call that it runs in, or None.
-    """
-
-    parent: FrameworkRun | None
-    scope: Scope | None
-    inside: Report | None
 
 
 class Road:
     """Follows chains, graphs, nodes and tools.
 
     Args:
-        calls: The model calls, which can be parents, too.
+        runs: Where they are kept.
+        standings: Tells where a run stands.
         clock: Where start times come from.
     """
 
-    def __init__(self, *, calls: Calls, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._calls = calls
+    def __init__(
+        self, *, runs: FrameworkRuns, standings: Standings, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._runs = runs
+        self._standings = standings
         self._clock = clock
-        self._runs = FrameworkRuns()
-
-    # Where a run stands --------------------------------------------------------------------
-
-    def standing(self, parent_run_id: UUID | None) -> Standing:
-        """Where the run with this parent stands.
-
-        The framework's parent decides. Where it names none (a thread of the user's own, Python 3.10
-        under asyncio) or one that nobody knows, what the context carried does. A label of the
-        user's between the parent and the run counts in either case.
-        """
-        carried = current_scope()
-        if carried is not None and carried.kind == "call":
-            carried = carried.parent
-        if parent_run_id is not None:
-            key = parent_run_id.int
-            parent = self._runs.find(key)
-            if parent is not None:
-                return Standing(parent, _nearer(parent.scope, carried), parent.inside)
-            call = self._calls.open.get(key)
-            if call is not None:
-                return Standing(call.parent, _nearer(call.scope.parent, carried), call.report)
-        if carried is None:
-            return Standing(None, None, None)
-        origin = carried.origin
-        if isinstance(origin, FrameworkRun):
-            return Standing(origin, carried, origin.inside)
-        return Standing(None, carried, None)
 
     # Starts --------------------------------------------------------------------------------
 
@@ -110,7 +71,7 @@ class Road:
         key = run_id.int
         if key in self._runs.open:
             return  # one handler that stands in two places of a configuration
-        parent, around, _ = standing = self.standing(parent_run_id)
+        parent, around, _ = standing = self._standings.of(parent_run_id)
         step = node_step(tags) if tags else None
         if step is not None:
             if parent is not None and parent.kind == "chain":
@@ -147,7 +108,7 @@ class Road:
         key = run_id.int
         if key in self._runs.open:
             return
-        standing = self.standing(parent_run_id)
+        standing = self._standings.of(parent_run_id)
         run = self._new(key, "tool", name, standing=standing, tags=tags)
         self._open(
             run, place_tool(standing.scope, name=name), around=standing.scope, run_id=run_id,
@@ -293,28 +254,5 @@ def _fresh(run: FrameworkRun) -> tuple[str, ...]:
     return tuple(label for label in labels if label not in run.parent.labels)
 
 
-def _nearer(scope: Scope | None, carried: Scope | None) -> Scope | None:
-    """The carried scope where it lies inside the framework's, else the framework's."""
-    if carried is None or carried is scope:
-        return scope
-    if carried.open and (scope is None or carried.inside(scope)):
-        return carried
-    return scope
-
-
 def _waits_for_a_person(error: BaseException) -> bool:
     return any(kind.__name__ == "GraphInterrupt" for kind in type(error).__mro__)
-
-
-def run_name(name: object, serialized: Mapping[str, Any] | None) -> str:
-    """A run's name: as it is told, else its class."""
-    if name and isinstance(name, str):
-        return name
-    if serialized:
-        named = serialized.get("name")
-        if named and isinstance(named, str):
-            return named
-        path = serialized.get("id")
-        if path and isinstance(path, list) and isinstance(path[-1], str):
-            return path[-1]
-    return NAMELESS
