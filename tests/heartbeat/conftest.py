@@ -182,11 +182,11 @@ class Rig:
         return self.answers(body)
 
     def new_sender(
-        self, *, disk: Any = None, interval_ms: int = 30_000, chance: float = 0.5
+        self, *, disk: Any = None, interval_ms: int = 30_000, kind: Any = "process"
     ) -> Sender:
         identity = Identity(
             service=Service(name="research", started_ns=0),
-            sender="process",
+            sender=kind,
             url="http://127.0.0.1/api/v1/heartbeat",
             new_nonce=lambda: f"n{next(self.ids)}",
             new_incarnation=lambda: "b" * 15 + "abcdefgh"[next(self.ids) % 8],
@@ -197,7 +197,7 @@ class Rig:
             clock=self.clock,
             transport=self.transport,
             keys=Keys(lambda: self.key),
-            chance=lambda: chance,
+            chance=lambda: 0.5,
             interval_ms=interval_ms,
             errors=lambda: 0,
             health=lambda: None if self.health is None else self.health(),

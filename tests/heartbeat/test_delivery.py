@@ -119,3 +119,75 @@ def test_totals_equal_the_ledger_whatever_the_road_does(
     settle(rig, receiver)
     assert_equal(rig, receiver)
     assert all(len(body) <= MESSAGE_BYTES for body in rig.transport.bodies)
+
+
+@ANY_FIXTURE
+@given(
+    calls=st.lists(
+        st.tuples(st.integers(0, 5_000), st.sampled_from("abc"), st.sampled_from("xyz")),
+        max_size=30,
+    ),
+    beat_after=st.sets(st.integers(0, 30)),
+)
+def test_limits_of_the_server_only_delay(
+    new_rig: Any, new_receiver: Any, calls: list[tuple[int, str, str]], beat_after: set[int]
+) -> None:
+    rig, receiver = new_rig(), new_receiver(largest_increase=1_500)
+    rig.answers = receiver.receive
+    for index, (tokens, model, caller) in enumerate(calls):
+        rig.call(tokens, tokens // 7, model=model, caller=caller, run="r")
+        if index in beat_after:
+            rig.beat()
+    for _ in range(5 * len(calls) * 10 + 5):
+        if rig.beat() > 5:
+            break
+    assert_equal(rig, receiver)
+    assert receiver.state["a" * 16]["revision"] == rig.ledger.revision
+
+
+@ANY_FIXTURE
+@given(
+    steps=st.lists(
+        CALLS | st.tuples(st.sampled_from(["process", "sidecar", "lost_answer"]), st.just(0)),
+        max_size=30,
+    )
+)
+def test_two_senders_of_one_incarnation_count_once(
+    new_rig: Any, new_receiver: Any, steps: list[tuple[Any, ...]]
+) -> None:
+    rig, receiver = new_rig(), new_receiver()
+    rig.answers = receiver.receive
+    process, sidecar = rig.sender, rig.new_sender(kind="sidecar")
+    for name, *arguments in steps:
+        if name == "call":
+            tokens, model, caller = arguments
+            rig.call(tokens, tokens // 7, model=model, caller=caller, run="r")
+            continue
+        rig.sender = sidecar if name == "sidecar" else process
+        if name == "lost_answer":
+            Road(rig, receiver, None).lost_answer(0)
+        else:
+            Road(rig, receiver, None).beat(0)
+    rig.sender = process
+    settle(rig, receiver)
+    assert_equal(rig, receiver)
+    assert set(receiver.state) <= {"a" * 16}
+
+
+@ANY_FIXTURE
+@given(names=st.lists(st.text(st.characters(), max_size=300), max_size=60))
+def test_no_message_is_larger_than_64_kib(
+    new_rig: Any, new_receiver: Any, names: list[str]
+) -> None:
+    rig, receiver = new_rig(), new_receiver()
+    rig.answers = receiver.receive
+    for minute, name in enumerate(names):
+        for number in range(5):
+            rig.call(
+                1, 0, model=f"{number}\u00e9" * 100 + name, caller=name or "x", run=name or "r"
+            )
+        if minute % 3 == 0:
+            rig.clock.advance(60_000_000_000)
+    settle(rig, receiver)
+    assert_equal(rig, receiver)
+    assert all(len(body) <= MESSAGE_BYTES for body in rig.transport.bodies)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any, cast
 
 import pytest
@@ -185,3 +187,12 @@ def test_agentspec_times_with_microseconds_are_read() -> None:
     window = parse_heartbeat(body).usage
     assert window is not None
     assert window.window_started_ns == from_wire("2026-04-01T00:00:00.000Z")
+
+
+def test_the_message_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; import tokenbeat.heartbeat.message; "
+        "print([m for m in ('opentelemetry', 'pydantic', 'urllib3') if m in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from dataclasses import replace
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -248,3 +249,53 @@ def test_a_forked_child_beats_for_itself_alone(
     assert by_incarnation.pop(process_books.incarnation) == 130
     assert list(by_incarnation.values()) == [7]
     assert process_books.snapshot().totals[INPUT] == 130
+
+
+def test_a_difference_between_points_and_books_is_an_anomaly_and_changes_no_number(
+    process_books: Ledger, server: Any, call: Any, new_reader: Any, caplog: Any
+) -> None:
+    reader = new_reader()
+    call(process_books, 100, 20)
+    assert reader.force_flush()
+    scope = next(iter(reader._private._provider._meters))
+    meter = reader._private._provider.get_meter(
+        scope.name, scope.version, schema_url=scope.schema_url
+    )
+    name = "gen_ai.client.inference.usage.input_tokens"
+    counter = meter.create_counter(name, unit="{token}")
+    counter.add(5, {"tokenbeat.incarnation": process_books.incarnation, "tokenbeat.caller": "x"})
+    with caplog.at_level(logging.ERROR):
+        assert reader.force_flush()
+    assert server.requests[-1].message["tokenbeat"]["books"]["drift"] == 1
+    assert server.receiver.total("tokens.input") == 100
+    assert f"{name} by 5" in caplog.text
+
+
+def test_its_figures_are_those_of_the_sender(
+    process_books: Ledger, server: Any, call: Any, new_reader: Any
+) -> None:
+    reader = new_reader()
+    call(process_books, 100, 20)
+    assert reader.force_flush()
+    figures = reader.heartbeat_figures()
+    assert figures.sent >= 1
+    assert (figures.failed, figures.undelivered_tokens) == (0, 0)
+    idle = new_reader(control_plane_url=None)
+    assert idle.heartbeat_figures().age_s is None
+
+
+def test_the_built_in_entry_point_finds_it() -> None:
+    found = [
+        entry.load()
+        for entry in entry_points(group="opentelemetry_metrics_exporter")
+        if entry.name == "tokenbeat"
+    ]
+    assert found == [HeartbeatReader]
+
+
+def test_a_service_without_a_name_is_warned_about(
+    process_books: Ledger, new_reader: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        new_reader(service_name="unknown_service")
+    assert "OTEL_SERVICE_NAME" in caplog.text
