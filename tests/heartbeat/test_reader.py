@@ -299,3 +299,36 @@ def test_a_service_without_a_name_is_warned_about(
     with caplog.at_level(logging.WARNING):
         new_reader(service_name="unknown_service")
     assert "OTEL_SERVICE_NAME" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="platform: no fork")
+def test_a_fork_in_the_middle_of_a_request_leaves_a_child_that_beats(
+    process_books: Ledger, server: Any, call: Any, new_reader: Any
+) -> None:
+    reader, gate = new_reader(), threading.Event()
+    server.wait_before_answering(gate)
+    call(process_books, 100, 20)
+    deadline_s = time.monotonic() + 20
+    while not server.requests:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
+    child = os.fork()
+    if child == 0:
+        from tokenbeat.ledger.process import books  # noqa: PLC0415 the child's own
+
+        code = 1
+        try:
+            call(books(), 7, 1)
+            if reader.force_flush(15_000):
+                code = 0
+        finally:
+            os._exit(code)
+    gate.set()
+    pid, status = 0, 0
+    while pid == 0:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+    assert status == 0
+    assert reader.force_flush()
+    assert server.receiver.total("tokens.input") == 107

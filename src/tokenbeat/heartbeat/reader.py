@@ -28,6 +28,7 @@ from tokenbeat.telemetry.books import BookSet
 from tokenbeat.telemetry.figures import HeartbeatFigures
 from tokenbeat.telemetry.metrics import LedgerMetrics
 from tokenbeat.telemetry.options import TelemetryOptions
+from tokenbeat.telemetry.providers import PROVIDER_STATES
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider as ApiMeterProvider
@@ -62,36 +63,45 @@ class _PointReader(MetricReader):
 
 
 class _PrivateMetrics:
-    """Our instruments on a provider of our own, and the comparison with the books."""
+    """Our instruments on a provider of our own, and the comparison with the books.
+
+    Everything is made at the first comparison, in the sender's thread: in a fork's hook a lock of
+    the SDK's may still be the one that a thread of the parent held.
+    """
 
     def __init__(self) -> None:
-        self._begin()
+        self._reader: _PointReader | None = None
+        self._provider: MeterProvider | None = None
+        self._metrics: LedgerMetrics | None = None
+        self._check = DriftCheck()
 
-    def _begin(self) -> None:
+    def _begin(self) -> _PointReader:
+        self._check = DriftCheck()
         self._reader = _PointReader()
         self._provider = MeterProvider([self._reader], shutdown_on_exit=False)
-        self._check = DriftCheck()
         self._metrics = LedgerMetrics(
             BookSet(books()),
             meter_provider=self._provider,
             options=TelemetryOptions(vocabulary="latest", histograms=frozenset()),
             on_snapshot=self._check.saw,
         )
+        return self._reader
 
     def begin_child(self) -> None:
-        """In a forked child: a new provider, because locks of the old one may be held for ever."""
-        self._metrics.stop()
-        self._begin()
+        """In a forked child: forget the parent's, without touching any lock of it."""
+        PROVIDER_STATES.renew_after_fork()
+        self._reader = self._provider = self._metrics = None
 
     def compare(self) -> None:
         """One collection, compared with the ledger; a difference is the anomaly ``drift``."""
         with _COMPARE:
-            self._reader.points = None
-            self._reader.collect(timeout_millis=_COLLECT_MS)
-            points, self._reader.points = self._reader.points, None
+            reader = self._reader or self._begin()
+            reader.points = None
+            reader.collect(timeout_millis=_COLLECT_MS)
             drift: dict[str, int] = {}
-            if points is not None:
-                drift = self._check.compare(points)
+            if reader.points is not None:
+                drift = self._check.compare(reader.points)
+                reader.points = None
             if drift:
                 books().anomaly("drift")
                 _LOGGER.error(
@@ -101,8 +111,9 @@ class _PrivateMetrics:
 
     def stop(self) -> None:
         """Let go of the books and the provider."""
-        self._metrics.stop()
-        self._provider.shutdown()
+        if self._metrics is not None and self._provider is not None:
+            self._metrics.stop()
+            self._provider.shutdown()
 
 
 class _Current:
