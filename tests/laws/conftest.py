@@ -12,7 +12,7 @@ import pytest
 from tokenbeat.clock import ManualClock
 from tokenbeat.ledger.books import Ledger
 from tokenbeat.ledger.bounds import SECOND_NS
-from tokenbeat.ledger.report import CallToken
+from tokenbeat.ledger.report import CallToken, Report
 from tokenbeat.usage.caller import Caller
 from tokenbeat.usage.tokens import TokenUsage
 
@@ -40,6 +40,8 @@ class Call:
     caller: int
     attempts: tuple[Attempt, ...]
     cached: bool = False
+    routed: bool = False
+    """A router of the framework's stands around it and repeats its usage."""
 
 
 class World:
@@ -67,12 +69,12 @@ class World:
         """Each ``next`` is one thing that happens; the rest of the world goes on in between."""
         caller = Caller().child("lead_agent", "lead").child("subagent", f"sub{call.caller}")
         token = CallToken()
-        report = None
+        report = router = None
         if self.framework:
-            report = self.ledger.start(
-                source="fw", operation="chat", provider="openai", request_model=call.model,
-                caller=caller, member_of=token,
-            )  # fmt: skip
+            if call.routed:
+                router = self._framework("router", caller=caller, token=CallToken())
+                yield
+            report = self._framework(call.model, caller=caller, token=token, inside=router)
             yield
         last = call.attempts[-1]
         usage = TokenUsage(input_tokens=last.input_tokens, output_tokens=last.output_tokens)
@@ -87,6 +89,16 @@ class World:
                     cached=call.cached,
                 )  # fmt: skip
                 yield
+        if router is not None:
+            self.ledger.end(router, outcome="ok", usage=None if last.fails else usage)
+
+    def _framework(
+        self, model: str, *, caller: Caller, token: CallToken, inside: Report | None = None
+    ) -> Report:
+        return self.ledger.start(
+            source="fw", operation="chat", provider="openai", request_model=model, caller=caller,
+            member_of=token, inside=inside,
+        )  # fmt: skip
 
     def _request(
         self, call: Call, attempt: Attempt, *, caller: Caller, token: CallToken

@@ -34,7 +34,8 @@ calls = st.builds(
     caller=st.integers(0, 2),
     attempts=st.tuples(st.lists(bad, max_size=2), good | bad).map(lambda t: (*t[0], t[1])),
     cached=st.booleans(),
-).filter(lambda call: not (call.cached and call.attempts[-1].fails))
+    routed=st.booleans(),
+).filter(lambda call: not (call.cached and (call.routed or call.attempts[-1].fails)))
 worlds = st.lists(calls, max_size=8)
 seeds = st.integers(0, 2**32)
 

@@ -105,3 +105,14 @@ def test_thinned_cuts_rise_in_time_and_end_at_the_same_level(steps: list[tuple[i
             assert level >= seen.get(key, 0), "cumulative counts never fall from cut to cut"
             seen[key] = level
     assert seen == closed_levels
+
+
+def test_cuts_past_thirty_days_are_merged_into_the_next() -> None:
+    cuts = Cuts(bounds=DEFAULT_BOUNDS)
+    for day in range(40):
+        now_ns = NOON_NS + day * DAY_NS
+        cuts.close_before(now_ns, lambda _: (day,))  # noqa: B023 called at once
+        cuts.touch(KEY, now_ns)
+    kept = cuts.kept()
+    assert len(kept) <= 32
+    assert kept[0].cells[KEY][0] > 5

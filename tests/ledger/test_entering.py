@@ -23,6 +23,7 @@ LONG_ID = "chatcmpl-Zx81kQpL0aVb93TnR7"
 def replayed(script: Script) -> Iterator[None]:
     """Every scenario of this file must replay into equal books."""
     yield
+    script.clock.advance(10 * SECOND_NS)
     script.ledger.expire()
     script.assert_replays()
 
@@ -407,3 +408,317 @@ def test_past_the_bound_new_keys_are_folded_and_totals_stay_exact(
     }  # fmt: skip
     assert small.ledger.snapshot().books.folded_cells == 7
     small.assert_replays()
+
+
+def test_a_prompt_that_ends_after_its_batch_was_settled_is_counted_by_itself(
+    script: Script,
+) -> None:
+    batch = CallToken()
+    first, slow, slower = (script.framework(batch=batch) for _ in range(3))
+    script.end(script.wire(batch), (10, 5))
+    script.end(first, (10, 5))
+    request = script.wire(batch)
+    script.clock.advance(5 * SECOND_NS)
+    script.ledger.expire()
+    script.end(request, (20, 5))
+    script.end(slow, (20, 5))
+    script.end(slower, (40, 5))
+    assert (script.totals()["ok"], script.totals()["input_tokens"]) == (3, 70)
+
+
+def test_a_batch_whose_requests_were_given_to_the_wrong_prompts_says_so(script: Script) -> None:
+    batch = CallToken()
+    prompts = [script.framework(batch=batch) for _ in range(2)]
+    requests = [script.wire(batch) for _ in range(2)]
+    ids = [LONG_ID + "one", LONG_ID + "two"]
+    for request, response_id in zip(requests, ids, strict=True):
+        script.end(request, None, response_id=response_id)
+    for prompt, response_id, tokens in zip(prompts, reversed(ids), (20, 10), strict=True):
+        script.end(prompt, (tokens, 0), response_id=response_id)
+    assert [request.inside for request in requests] == list(reversed(prompts))
+    assert [request.counts and request.counts[10] for request in requests] == [10, 20]
+
+
+def test_a_batchs_failed_requests_stay_with_a_prompt_and_add_attempts(script: Script) -> None:
+    batch = CallToken()
+    prompts = [script.framework(batch=batch) for _ in range(2)]
+    for _ in range(2):
+        script.end(script.wire(batch), outcome="error")
+    for _ in prompts:
+        script.end(script.wire(batch), (10, 0))
+    for prompt in prompts:
+        script.end(prompt, (10, 0))
+    totals = script.totals()
+    assert (totals["failed_attempts"], totals["ok"], totals["input_tokens"]) == (2, 2, 20)
+
+
+def test_more_requests_than_prompts_belong_to_the_last_prompt(script: Script) -> None:
+    batch = CallToken()
+    hit, miss = (script.framework(batch=batch) for _ in range(2))
+    requests = [script.wire(batch) for _ in range(2)]
+    for request in requests:
+        script.end(request, (10, 0))
+    script.end(hit, (10, 0), cached=True)
+    script.end(miss, (20, 0))
+    assert (script.totals()["input_tokens"], script.totals()["cached"]) == (20, 1)
+    assert script.reconciliations() == {}
+
+
+def test_a_batch_waits_for_a_request_that_is_still_open(script: Script) -> None:
+    batch = CallToken()
+    prompts = [script.framework(batch=batch) for _ in range(2)]
+    requests = [script.wire(batch) for _ in range(2)]
+    for prompt in prompts:
+        script.end(prompt, (10, 0))
+    assert script.totals() == {}
+    for request in requests:
+        script.end(request, (10, 0))
+    assert (script.totals()["ok"], script.totals()["input_tokens"]) == (2, 20)
+
+
+def test_a_second_end_of_an_envelope_raises_its_one_call(script: Script) -> None:
+    chat = script.framework()
+    script.end(script.wire(chat), (10, 0))
+    script.end(chat, (10, 0))
+    script.end(chat, (10, 5))
+    assert script.totals()["output_tokens"] == 5
+    script.end(chat)
+    assert script.totals()["output_tokens"] == 5
+
+
+def test_a_second_end_of_an_envelope_of_two_calls_is_a_reconciliation(script: Script) -> None:
+    router = script.framework(model="gpt-4o")
+    for _ in range(2):
+        script.end(script.framework(model="gpt-4o", inside=router), (10, 0))
+    script.end(router, (20, 0))
+    script.end(router, (25, 0))
+    assert script.totals()["input_tokens"] == 20
+    assert script.reconciliations() == {"envelope_surplus": 5}
+    script.end(router, (20, 0))
+    assert script.reconciliations() == {"envelope_surplus": 5}
+
+
+def test_the_better_of_two_ends_of_an_envelope_fills_its_open_child(script: Script) -> None:
+    chat = script.framework()
+    script.wire(chat)
+    script.end(chat, (10, 0))
+    script.end(chat, (10, 5))
+    script.end(chat, (10, 2))
+    script.clock.advance(5 * SECOND_NS)
+    assert script.totals()["output_tokens"] == 5
+
+
+def test_a_second_end_of_a_held_call_enters_and_raises_it(script: Script) -> None:
+    script.framework()
+    request = script.wire(None)
+    script.end(request, (10, 0), response_id=LONG_ID)
+    script.end(request, (10, 5), response_id=LONG_ID)
+    assert script.by_caller()["unattributed"]["output_tokens"] == 5
+
+
+def test_a_second_end_of_a_cached_response_changes_nothing(script: Script) -> None:
+    chat = script.framework()
+    script.end(chat, (10, 5), cached=True)
+    script.end(chat, (20, 5), cached=True)
+    assert script.totals()["cached_input_tokens"] == 10
+
+
+def test_a_cached_response_without_usage_is_still_a_cached_call(script: Script) -> None:
+    script.end(script.framework(), None, cached=True)
+    assert script.totals() == {"ok": 1, "cached": 1, "items": 1}
+
+
+def test_a_joined_report_without_a_caller_leaves_the_call_unattributed(script: Script) -> None:
+    chat = script.framework(caller=UNATTRIBUTED)
+    script.end(script.wire(None), (10, 5), response_id=LONG_ID)
+    script.end(chat, (10, 5), response_id=LONG_ID)
+    assert script.by_caller()["unattributed"]["ok"] == 1
+
+
+def test_a_joined_report_raises_a_call_that_was_entered_already(script: Script) -> None:
+    chat = script.framework()
+    script.end(script.wire(None, caller=script.lead), (10, 5), response_id=LONG_ID)
+    script.end(chat, (10, 7), response_id=LONG_ID)
+    script.end(chat, (10, 8), response_id=LONG_ID)
+    assert (script.totals()["ok"], script.totals()["output_tokens"]) == (1, 8)
+
+
+def test_an_error_of_an_envelope_leaves_its_open_child_abandoned(script: Script) -> None:
+    chat = script.framework()
+    script.wire(chat)
+    script.end(chat, outcome="error")
+    script.clock.advance(5 * SECOND_NS)
+    assert script.totals() == {"abandoned": 1, "items": 1}
+
+
+def test_of_two_open_children_the_first_gets_the_envelopes_usage(script: Script) -> None:
+    router = script.framework(model="router")
+    for _ in range(2):
+        script.framework(model="gpt-4o", inside=router)
+    script.end(router, (100, 20))
+    script.clock.advance(5 * SECOND_NS)
+    totals = script.totals()
+    assert (totals["ok"], totals["with_usage"], totals["input_tokens"]) == (2, 1, 100)
+
+
+def test_a_surplus_beside_two_unknown_children_is_a_reconciliation(script: Script) -> None:
+    router = script.framework(model="router")
+    for _ in range(2):
+        script.end(script.framework(model="gpt-4o", inside=router), None)
+    script.end(router, (100, 20))
+    assert script.totals() == {"ok": 2, "items": 2}
+    assert script.reconciliations() == {"envelope_surplus": 120}
+
+
+def test_an_old_envelope_is_swept_up_with_its_open_child(script: Script) -> None:
+    chat = script.framework()
+    chat.heard = TokenUsage(input_tokens=7)
+    script.wire(chat)
+    script.clock.advance(Bounds().sweep_ns)
+    script.ledger.expire()
+    script.clock.advance(5 * SECOND_NS)
+    totals = script.totals()
+    assert (totals["abandoned"], totals["input_tokens"]) == (1, 7)
+
+
+def test_an_old_child_is_swept_up_and_settles_its_ended_envelope(
+    script_with: Callable[[Bounds], Script],
+) -> None:
+    script = script_with(Bounds(sweep_ns=2 * SECOND_NS))
+    chat = script.framework()
+    script.clock.advance(SECOND_NS)
+    script.wire(chat)
+    script.end(chat, (10, 5))
+    script.clock.advance(2 * SECOND_NS)
+    totals = script.totals()
+    assert (totals["ok"], totals["with_usage"], totals["input_tokens"]) == (1, 1, 10)
+
+
+def test_a_report_tells_what_it_is(script: Script) -> None:
+    chat = script.framework()
+    assert "open" in repr(chat)
+    script.end(chat, (1, 1))
+    assert "ok" in repr(chat)
+    assert "r1" in repr(script.ledger.open_run("r1"))
+
+
+def test_joins_are_forgotten_when_they_are_old_or_too_many(
+    script_with: Callable[[Bounds], Script],
+) -> None:
+    script = script_with(Bounds(join_calls=2, join_ns=10 * SECOND_NS))
+    chats = [script.framework() for _ in range(4)]
+    ids = [f"{LONG_ID}{letter}" for letter in "abcd"]
+    for response_id in ids[:3]:
+        script.end(script.wire(None, caller=script.lead), (10, 0), response_id=response_id)
+    script.end(script.framework(), (1, 0), response_id=LONG_ID + "x")
+    for chat, response_id in zip(chats[:3], ids, strict=False):
+        script.end(chat, (10, 0), response_id=response_id)
+    assert script.totals()["ok"] > 4, "the oldest were forgotten: their second report is a call"
+    script.clock.advance(20 * SECOND_NS)
+    script.ledger.expire()
+    script.assert_replays()
+
+
+def test_the_last_of_several_children_settles_an_ended_envelope(script: Script) -> None:
+    router = script.framework(model="router")
+    children = [script.framework(model="gpt-4o", inside=router) for _ in range(2)]
+    script.end(router, (100, 20))
+    script.end(children[0], (60, 10))
+    assert script.ledger.snapshot().open == 1
+    script.end(children[1], None)
+    totals = script.totals()
+    assert (totals["with_usage"], totals["input_tokens"]) == (2, 100)
+
+
+def test_folded_keys_of_one_model_share_a_cell(script_with: Callable[[Bounds], Script]) -> None:
+    script = script_with(Bounds(cells=0, other_cells=1))
+    lead = Caller().child("lead_agent", "lead")
+    for name in ("a", "b"):
+        script.end(script.framework(caller=lead.child("subagent", name)), (10, 0))
+    assert script.by_caller()["other"]["ok"] == 2
+
+
+def test_of_several_calls_with_one_id_that_of_the_other_source_is_joined(script: Script) -> None:
+    chats = [script.framework() for _ in range(2)]
+    script.end(chats[0], (10, 5), response_id=LONG_ID)
+    script.end(chats[1], (10, 5), response_id=LONG_ID)
+    script.end(script.wire(None), (10, 5), response_id=LONG_ID)
+    assert script.totals()["ok"] == 2
+
+
+def test_an_envelope_waits_for_what_is_inside_its_children(script: Script) -> None:
+    router = script.framework(model="router")
+    inner = script.framework(model="gpt-4o", inside=router)
+    request = script.wire(inner)
+    script.end(inner, (100, 20))
+    script.end(router, (100, 20))
+    assert script.totals() == {}
+    script.end(request, (100, 20))
+    assert (script.totals()["ok"], script.totals()["input_tokens"]) == (1, 100)
+    assert script.reconciliations() == {}
+
+
+def test_an_envelope_that_waited_long_enough_settles_what_is_inside_its_children(
+    script: Script,
+) -> None:
+    router = script.framework(model="router")
+    ended, still_open = (script.framework(model="gpt-4o", inside=router) for _ in range(2))
+    for inner in (ended, still_open):
+        script.wire(inner)
+    script.end(ended, (100, 20))
+    script.end(router, (150, 30))
+    script.clock.advance(5 * SECOND_NS)
+    totals = script.totals()
+    assert (totals["ok"], totals["with_usage"], totals["input_tokens"]) == (2, 2, 150)
+    assert script.ledger.snapshot().open == 0
+    assert script.reconciliations() == {}
+
+
+def test_an_old_request_of_a_batch_settles_the_batch(
+    script_with: Callable[[Bounds], Script],
+) -> None:
+    script = script_with(Bounds(sweep_ns=2 * SECOND_NS))
+    batch = CallToken()
+    prompts = [script.framework(batch=batch) for _ in range(2)]
+    script.clock.advance(SECOND_NS)
+    script.wire(batch)
+    for prompt in prompts:
+        script.end(prompt, (10, 5))
+    script.clock.advance(2 * SECOND_NS)
+    assert (script.totals()["ok"], script.totals()["input_tokens"]) == (2, 20)
+
+
+def test_a_request_with_a_run_of_its_own_keeps_it(script: Script) -> None:
+    run = script.ledger.open_run("r1")
+    chat = script.framework()
+    request = script.ledger.start(
+        source="wire", operation="chat", provider="openai", request_model="gpt-4o",
+        caller=UNATTRIBUTED, token=chat.member_of, run=run,
+    )  # fmt: skip
+    assert (request.run, request.caller) == (run, script.lead)
+
+
+def test_reports_of_two_sources_that_are_both_tied_are_never_joined_by_id(script: Script) -> None:
+    chats = [script.framework() for _ in range(2)]
+    wire = script.wire(chats[0])
+    gateway = script.ledger.start(
+        source="gateway", operation="chat", provider="openai", request_model="gpt-4o",
+        caller=UNATTRIBUTED, token=chats[1].member_of,
+    )  # fmt: skip
+    script.end(wire, (10, 5), response_id=LONG_ID)
+    script.end(gateway, (10, 5), response_id=LONG_ID)
+    assert script.totals()["ok"] == 2
+
+
+def test_an_envelope_settles_an_ended_envelope_inside_it_first(script: Script) -> None:
+    outer = script.framework(model="router")
+    script.clock.advance(SECOND_NS)
+    inner = script.framework(model="gpt-4o", inside=outer)
+    script.wire(inner)
+    script.end(outer, (100, 20))
+    script.clock.advance(SECOND_NS)
+    script.end(inner, (100, 20))
+    script.clock.advance(4 * SECOND_NS)
+    totals = script.totals()
+    assert (totals["ok"], totals["input_tokens"]) == (1, 100)
+    assert script.reconciliations() == {}

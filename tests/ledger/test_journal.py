@@ -63,6 +63,15 @@ def test_file_and_folder_are_private(ledger: Ledger, path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+def test_records_go_to_the_journal_that_was_attached(journal: FileJournal, path: Path) -> None:
+    ledger = Ledger(incarnation="a" * 16, clock=ManualClock())
+    assert ledger.journal is None
+    ledger.attach_journal(journal)
+    assert ledger.journal is journal
+    call(ledger, 10)
+    assert total_tokens(replay(path).accounts.totals) == 10
+
+
 def test_the_file_is_locked_while_its_process_lives(
     ledger: Ledger, journal: FileJournal, path: Path
 ) -> None:
@@ -119,6 +128,22 @@ def test_a_damaged_line_is_reported_and_what_follows_is_read(ledger: Ledger, pat
     assert replayed.damaged == {5: "checksum does not match"}
     assert (replayed.missing, replayed.revision) == ((4,), 3)
     assert total_tokens(replayed.accounts.totals) == 40
+
+
+def test_what_is_no_record_of_the_books_is_passed_over(
+    ledger: Ledger, journal: FileJournal, path: Path
+) -> None:
+    call(ledger, 10)
+    journal.append(b"\n")
+    journal.append(encode(Opened("a" * 16, 0, "svc")))
+    call(ledger, 20)
+    replayed = replay(path)
+    assert (replayed.damaged, total_tokens(replayed.accounts.totals)) == ({}, 30)
+
+
+def test_a_journal_that_was_never_written_can_be_closed(journal: FileJournal, path: Path) -> None:
+    journal.close()
+    assert not path.exists()
 
 
 def test_a_journal_of_a_later_format_is_refused_naming_both(path: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tokenbeat.clock import ManualClock
 from tokenbeat.ledger.books import Ledger
-from tokenbeat.ledger.process import books, new_incarnation, on_fork, replace_books
+from tokenbeat.ledger.process import ProcessBooks, books, new_incarnation, on_fork, replace_books
 from tokenbeat.usage.caller import UNATTRIBUTED
 from tokenbeat.usage.tokens import TokenUsage
 
@@ -69,3 +70,32 @@ def test_a_forked_child_is_a_new_incarnation_with_zeroed_books() -> None:
     assert parent.snapshot().open == 1
     parent.end(report, outcome="ok")
     assert told == []
+
+
+def test_two_threads_that_ask_first_get_the_same_books() -> None:
+    process = ProcessBooks()
+    mine = Ledger(incarnation="c" * 16, clock=ManualClock())
+    got: list[Ledger] = []
+    with process._lock:
+        thread = threading.Thread(target=lambda: got.append(process.get()))
+        thread.start()
+        process._ledger = mine
+    thread.join()
+    assert got == [mine]
+    assert process.get() is mine
+
+
+def test_renewing_forgets_the_books_and_then_tells_who_asked(lenient_guard: None) -> None:
+    del lenient_guard
+    process = ProcessBooks()
+    before = process.get()
+    told: list[Ledger] = []
+
+    def fails() -> None:
+        raise RuntimeError
+
+    process.on_fork(fails)
+    process.on_fork(lambda: told.append(process.get()))
+    process.renew()
+    assert told == [process.get()]
+    assert process.get() is not before

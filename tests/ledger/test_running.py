@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokenbeat.ledger.bounds import SECOND_NS, Bounds
+from tokenbeat.ledger.records import RunChange
 from tokenbeat.ledger.report import CallToken
 from tokenbeat.usage.caller import Caller
 from tokenbeat.usage.counts import total_tokens
@@ -162,3 +163,55 @@ def test_a_call_that_outlives_its_run_in_memory_is_still_counted_once(
     script.ledger.end(report, outcome="ok", usage=TokenUsage(input_tokens=80))
     (state,) = script.ledger.snapshot().runs
     assert tokens_of(state) == script.totals()["input_tokens"] == 80
+
+
+def test_a_forgotten_run_that_is_opened_again_takes_the_old_calls_usage_too(
+    script_with: Callable[[Bounds], Script],
+) -> None:
+    script = script_with(Bounds())
+    old = script.ledger.open_run("r1")
+    script.ledger.close_run(old, status="success")
+    script.clock.advance(Bounds().run_forgotten_ns + SECOND_NS)
+    script.ledger.snapshot()
+    script.ledger.open_run("r1")
+    call(script, old, 80)
+    (state,) = script.ledger.snapshot().runs
+    assert tokens_of(state) == 80
+
+
+def test_a_part_that_only_took_late_usage_is_forgotten_as_well(
+    script_with: Callable[[Bounds], Script],
+) -> None:
+    script = script_with(Bounds())
+    old = script.ledger.open_run("r1")
+    script.ledger.close_run(old, status="success")
+    for _ in range(2):
+        script.clock.advance(Bounds().run_forgotten_ns + SECOND_NS)
+        assert script.ledger.snapshot().runs == ()
+        call(script, old, 80)
+        assert len(script.ledger.snapshot().runs) == 1
+
+
+def test_facts_that_come_later_are_added_to_a_run(script: Script) -> None:
+    script.ledger.open_run("r1")
+    script.ledger.open_run("r1")
+    script.ledger.open_run("r1", labels={"team": "red"})
+    (state,) = script.ledger.snapshot().runs
+    assert state.labels == {"team": "red"}
+
+
+def test_two_parts_of_a_run_are_forgotten_each_in_its_time(
+    script_with: Callable[[Bounds], Script],
+) -> None:
+    script = script_with(Bounds())
+    first = script.ledger.open_run("r1")
+    script.ledger.close_run(first, status="success")
+    script.clock.advance(Bounds().run_forgotten_ns + SECOND_NS)
+    script.ledger.snapshot()
+    call(script, first, 80)
+    second = script.ledger.open_run("r1")
+    script.ledger._accounts.apply(RunChange(10_000, 1, "r1", 9_999, "success"))
+    assert script.ledger.snapshot().runs != ()
+    script.ledger.close_run(second, status="success")
+    script.clock.advance(Bounds().run_forgotten_ns + SECOND_NS)
+    assert script.ledger.snapshot().runs == ()

@@ -74,6 +74,7 @@ class Agent:
             ledger = books()
             self._attach(ledger)
             self._installed = telemetry.install(ledger=ledger, options=_options(settings))
+            self._watch_heartbeat()
             if not self._watches_forks:
                 self._watches_forks = True
                 on_fork(self._after_fork)
@@ -90,6 +91,7 @@ class Agent:
                 reader = HeartbeatReader(settings=self._settings)
                 self._reader = reader
             reader.begin(health=health)
+            self._watch_heartbeat()
 
     def flush(self, timeout_s: float) -> bool:
         """Sends what is new now; whether everything was acknowledged or nobody is to be told."""
@@ -136,10 +138,16 @@ class Agent:
             ledger.attach_journal(journal)
         ledger.expect_sender(settings.control_plane_url is not None)
 
+    def _watch_heartbeat(self) -> None:
+        reader = HeartbeatReader.of_process()
+        if reader is not None and self._installed is not None:
+            self._installed.metrics.watch_heartbeat(reader)
+
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
         if self._installed is not None:
             self._attach(books())
+            self._watch_heartbeat()
 
 
 def _options(settings: AgentSettings) -> TelemetryOptions:

@@ -28,7 +28,7 @@ class RunAccount:
 
     __slots__ = (
         "cells", "changed", "ended_ns", "labels", "late", "part", "root_agent", "run_id",
-        "started_ns", "status", "thread_id", "user",
+        "started_ns", "status", "thread_id", "touched_ns", "user",
     )  # fmt: skip
 
     def __init__(self, run_id: str, part: int, started_ns: int) -> None:
@@ -43,6 +43,7 @@ class RunAccount:
         self.ended_ns: int | None = None
         self.late = False
         self.changed = 0
+        self.touched_ns = started_ns
         self.cells: dict[CellKey, tuple[Counts, int]] = {}
 
     def state(self, *, since: int) -> RunState:
@@ -100,7 +101,8 @@ class Accounts:
                 self._enter(record.entry, record.counts, record)
             self._note(record.notes)
         elif isinstance(record, Link):
-            self.envelopes.add(record.inside)
+            if record.inside in self.open:
+                self.envelopes.add(record.inside)
         else:
             self._run(record)
 
@@ -168,6 +170,7 @@ class Accounts:
         self.run_cells += before is ZERO_COUNTS
         account.cells[key] = (add(before, counts), max(changed, record.ordinal))
         account.changed = max(account.changed, record.ordinal)
+        account.touched_ns = record.at_ns
         account.late = account.late or account.ended_ns is not None
 
     def _run(self, record: RunChange) -> None:
@@ -183,6 +186,7 @@ class Accounts:
         account.user = record.user or account.user
         if record.labels is not None:
             account.labels.update(record.labels)
+        account.touched_ns = record.at_ns
         account.changed = max(account.changed, record.ordinal)
 
     def _note(self, notes: Notes) -> None:

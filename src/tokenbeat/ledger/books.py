@@ -361,7 +361,7 @@ class Ledger:
                     observer.call_started(report)
                 elif what == "ended":
                     observer.call_ended(report)
-                elif what == "entered" and counts is not None:
+                elif what == "entered":
                     observer.call_entered(report, counts)
-                elif counts is not None:
+                else:
                     observer.call_raised(report, counts)

@@ -8,7 +8,7 @@ from tokenbeat.ledger.bounds import SECOND_NS, Bounds
 from tokenbeat.ledger.snapshot import Cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from tokenbeat.usage.call import CellKey
     from tokenbeat.usage.counts import Counts
@@ -58,10 +58,6 @@ class Cuts:
     def kept(self) -> tuple[Cut, ...]:
         """The closed cuts, oldest first."""
         return tuple(self._closed)
-
-    def restore(self, cuts: Iterable[Cut]) -> None:
-        """Takes over closed cuts, as from a checkpoint."""
-        self._closed = list(cuts)
 
     def _thin(self, now_ns: int) -> None:
         bounds = self._bounds

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tokenbeat.ledger.records import NO_NOTES, End, Link, Notes, Raise, RunChange, Start
+from tokenbeat.usage.counts import ZERO_COUNTS
 
 if TYPE_CHECKING:
     from tokenbeat.clock import Clock
@@ -18,7 +19,7 @@ class Notice(NamedTuple):
 
     what: Literal["started", "ended", "entered", "raised"]
     report: Report
-    counts: Counts | None = None
+    counts: Counts = ZERO_COUNTS
 
 
 class Decisions:
@@ -107,7 +108,7 @@ class Decisions:
         self,
         what: Literal["started", "ended", "entered", "raised"],
         report: Report,
-        counts: Counts | None = None,
+        counts: Counts = ZERO_COUNTS,
     ) -> None:
         """Tells the observers, after the records are applied."""
         self.notices.append(Notice(what, report, counts))

@@ -228,6 +228,10 @@ class Entering:
         report.held = False
         self._decisions.ended(report, notes=notes)
 
+    def linked(self, child: Report, envelope: Report) -> None:
+        """Writes down that a request belongs to another prompt than was thought."""
+        self._decisions.linked(child, envelope)
+
     def give_up(
         self, report: Report, *, outcome: Outcome, usage: Counts | None, partial: bool
     ) -> None:
@@ -239,9 +243,13 @@ class Entering:
             usage: What its envelope says that it used, beyond what its chunks told; or None.
             partial: Whether that is incomplete.
         """
-        if not report.open:
-            return
         self._close(report)
+        if report.is_envelope:
+            report.outcome, report.usage, report.partial = outcome, report.heard, True
+            self.ended_outside(report)
+            self._decisions.notify("ended", report)
+            self._settling.settle_now(report)
+            return
         heard = token_counts(report.heard)
         known = usage is not None or (report.heard is not None and report.heard.known)
         # Without usage an error is an attempt, and nobody saw an attempt fail here.
@@ -272,15 +280,16 @@ class Entering:
 
     def sweep(self, report: Report, *, now_mono_ns: int) -> None:
         """Gives up an open report, envelope or leaf."""
+        envelope = report.inside
         if report.is_envelope:
             report.outcome = "abandoned"
             report.usage = report.heard
             report.partial = True
             self.end(report, notes=NO_NOTES, now_mono_ns=now_mono_ns)
+        elif envelope is not None and not envelope.open and not envelope.settled:
+            self._settling.settle_now(envelope)
         else:
             self.give_up(report, outcome="abandoned", usage=None, partial=True)
-            if report.inside is not None:
-                self._settling.child_ended(report)
 
     def close_all(self, *, now_mono_ns: int) -> None:
         """Enters every open call as unfinished: a clean shutdown."""

@@ -65,7 +65,7 @@ _PROCESS = ProcessBooks()
 
 # The one thing that importing does. A fork must find this hook, and it must be registered before
 # the OpenTelemetry SDK's own: its reader threads may collect as soon as they are restarted.
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
     os.register_at_fork(after_in_child=_PROCESS.renew)
 
 

@@ -125,21 +125,12 @@ Record = Start | End | Link | Raise | RunChange
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _COUNT_INDEX = {name: index for index, name in enumerate(COUNT_FIELDS)}
-_ENTRY_CACHE_SIZE = 4_096
-_entries: dict[Entry, str] = {}
 
 
+# An agent has few cells and many calls: the text of an entry is made once.
+@lru_cache(maxsize=4_096)
 def _entry_json(entry: Entry | None) -> str:
-    if entry is None:
-        return "null"
-    # A fleet's agent has few cells and many calls: the text of an entry is made once.
-    text = _entries.get(entry)
-    if text is None:
-        if len(_entries) >= _ENTRY_CACHE_SIZE:
-            _entries.clear()
-        text = _encode([list(entry.key), entry.run, entry.run_caller])
-        _entries[entry] = text
-    return text
+    return "null" if entry is None else _encode([list(entry.key), entry.run, entry.run_caller])
 
 
 @lru_cache(maxsize=64)

@@ -107,9 +107,9 @@ class Running:
         bounds = self._bounds
         for run, account in list(self._accounts.runs.items()):
             ref = self._refs.get(run[0])
-            if account.ended_ns is None or (ref is not None and ref.opened):
+            if ref is not None and ref.opened:
                 continue
-            age_ns = now_ns - account.ended_ns
+            age_ns = now_ns - account.touched_ns
             if acknowledging:
                 acknowledged = (self.acknowledged or 0) >= account.changed
                 gone = acknowledged and age_ns > bounds.run_closed_ns

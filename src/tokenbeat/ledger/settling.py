@@ -18,7 +18,7 @@ from tokenbeat.usage.counts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tokenbeat.ledger.bounds import Bounds
     from tokenbeat.ledger.entering import Entering
@@ -36,9 +36,23 @@ def counted_tokens(report: Report) -> Counts:
     return tokens
 
 
+def _unresolved(report: Report) -> bool:
+    """Whether it is not known yet what a report and everything inside it used."""
+    return report.open or (report.is_envelope and not report.settled)
+
+
+def _leaves(envelope: Report) -> Iterator[Report]:
+    """The calls inside an envelope, however deep."""
+    for child in envelope.children:
+        if child.is_envelope:
+            yield from _leaves(child)
+        else:
+            yield child
+
+
 def _lacks_usage(child: Report) -> bool:
     """Whether a call ended well and nobody said what it used."""
-    if child.is_envelope or child.cached or not child.entered or child.outcome != "ok":
+    if child.cached or not child.entered or child.outcome != "ok":
         return False
     return not (child.counts or ZERO_COUNTS)[WITH_USAGE]
 
@@ -66,7 +80,7 @@ class Settling:
 
     def wait_for_children(self, envelope: Report, *, now_mono_ns: int) -> None:
         """Settles an ended envelope now, or once its last child has ended."""
-        if any(child.open for child in envelope.children):
+        if any(map(_unresolved, envelope.children)):
             self._envelopes.append((now_mono_ns + self._bounds.envelope_ns, envelope))
         else:
             self._settle(envelope)
@@ -76,7 +90,7 @@ class Settling:
         envelope = child.inside
         if envelope is None or envelope.open or envelope.settled:
             return
-        if any(sibling.open for sibling in envelope.children):
+        if any(map(_unresolved, envelope.children)):
             return
         token = envelope.member_of
         if token is not None and len(token.members) > 1:
@@ -84,9 +98,20 @@ class Settling:
         else:
             self._settle(envelope)
 
+    def settle_now(self, envelope: Report) -> None:
+        """Settles an ended envelope although a child of it is still open."""
+        token = envelope.member_of
+        if token is not None and len(token.members) > 1:
+            self._settle_batch(token, forced=True)
+        else:
+            self._settle(envelope)
+
     def _settle(self, envelope: Report) -> None:
         envelope.settled = True
         envelope.held = False
+        for child in envelope.children:
+            if child.is_envelope and not child.open and not child.settled:
+                self.settle_now(child)
         usage = envelope.usage
         open_children = [child for child in envelope.children if child.open]
         reported = token_counts(usage)
@@ -105,10 +130,13 @@ class Settling:
             self.child_ended(envelope)
 
     def _fill(self, envelope: Report, reported: Counts) -> None:
-        unknown = [child for child in envelope.children if _lacks_usage(child)]
+        leaves = list(_leaves(envelope))
+        unknown = [leaf for leaf in leaves if _lacks_usage(leaf)]
         if len(unknown) == 1:
             rest = rise(counted_tokens(envelope), reported).counts
-            self._entering.raise_counts(unknown.pop(), rest, partial=envelope.partial)
+            # Nothing left over is no word about this child, unless it is the only one.
+            if any(rest) or len(leaves) == 1:
+                self._entering.raise_counts(unknown.pop(), rest, partial=envelope.partial)
         rest = rise(counted_tokens(envelope), reported).counts
         surplus = total_tokens(rest)
         if not surplus:
@@ -125,7 +153,7 @@ class Settling:
     @staticmethod
     def _saw_more(envelope: Report) -> bool:
         """Whether an envelope's surplus is its own: no child has its model, or all failed."""
-        if all(child.failed_attempt and not child.is_envelope for child in envelope.children):
+        if all(leaf.failed_attempt for leaf in _leaves(envelope)):
             return True
         own = {envelope.request_model, envelope.response_model} - {None}
         children = {
@@ -144,7 +172,7 @@ class Settling:
                 envelope.usage, envelope.partial = usage, partial
             return
         rest = rise(counted_tokens(envelope), token_counts(usage)).counts
-        calls = [c for c in envelope.children if c.entered and not c.failed_attempt]
+        calls = [leaf for leaf in _leaves(envelope) if leaf.entered and not leaf.failed_attempt]
         if len(calls) == 1 and total_tokens(rest):
             target = calls[0]
             tokens = add(target.counts or ZERO_COUNTS, rest)
@@ -161,6 +189,10 @@ class Settling:
         if member.cached:
             # A cache hit never made a request: whatever was linked to it is another prompt's.
             member.is_envelope = False
+        if token.settled:
+            # The others could not wait for this prompt: it stands for itself.
+            self._settle_late(member, notes=notes, now_mono_ns=now_mono_ns)
+            return
         if member.is_envelope:
             self._entering.ended_outside(member, notes=notes)
         else:
@@ -169,10 +201,19 @@ class Settling:
             self._batches.append((now_mono_ns + self._bounds.envelope_ns, token))
         self._settle_batch(token, forced=False)
 
+    def _settle_late(self, member: Report, *, notes: Notes, now_mono_ns: int) -> None:
+        if member.is_envelope:
+            self._entering.ended_outside(member, notes=notes)
+            self.wait_for_children(member, now_mono_ns=now_mono_ns)
+        else:
+            self._entering.enter(member, notes=notes)
+
     def _settle_batch(self, token: CallToken, *, forced: bool) -> None:
         if token.settled:
             return
-        if not forced and any(r.open for r in (*token.members, *token.children)):
+        if not forced and (
+            any(member.open for member in token.members) or any(map(_unresolved, token.children))
+        ):
             return
         token.settled = True
         members = [m for m in token.members if not m.cached and not m.open]
@@ -187,8 +228,7 @@ class Settling:
             else:
                 self._entering.enter(member)
 
-    @staticmethod
-    def _resolve(members: Sequence[Report], children: Sequence[Report]) -> None:
+    def _resolve(self, members: Sequence[Report], children: Sequence[Report]) -> None:
         """Gives each request to its prompt: by response id, else by order of start."""
         left = [child for child in children if child.inside is not None]
         pending = list(members)
@@ -213,7 +253,9 @@ class Settling:
             member.children = ()
             member.is_envelope = False
         for member, child in owned:
-            child.inside = member
+            if child.inside is not member:
+                child.inside = member
+                self._entering.linked(child, member)
             member.children = (*member.children, child)
             member.is_envelope = True
 
