@@ -225,6 +225,15 @@ class Rig:
 Action = Callable[["Handler"], None]
 
 
+class QuietServer(ThreadingHTTPServer):
+    """Broken connections are what the tests are about: nothing to print."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Silence."""
+
+
 class ScriptedServer:
     """A control plane on real sockets that does what the test says, request by request."""
 
@@ -244,8 +253,7 @@ class ScriptedServer:
         class ThisHandler(Handler):
             owner = server
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), ThisHandler)
-        self.http.daemon_threads = True
+        self.http = QuietServer(("127.0.0.1", 0), ThisHandler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()

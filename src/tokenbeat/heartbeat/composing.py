@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokenbeat.heartbeat.encoding import beat_json, to_bytes, usage_json
 from tokenbeat.heartbeat.health import fitted, own_gap, own_health
-from tokenbeat.heartbeat.names import wire_name
+from tokenbeat.heartbeat.names import INCARNATION_HEADER, wire_name
 from tokenbeat.heartbeat.packing import Packed, Packer
 from tokenbeat.heartbeat.values import Beat, Books
 
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from tokenbeat.heartbeat.values import Sender, Service
     from tokenbeat.heartbeat.windows import OpenWindow
     from tokenbeat.ledger.snapshot import BookCounts, Snapshot
-
-INCARNATION_HEADER: Final = "Tokenbeat-Incarnation"
-"""On every request, also in AgentSpec mode, so that a control plane of ours behind an answer of
-somebody else knows that ``usage`` will come once more as cells and must not be counted."""
 
 _HEALTH_SHARE: Final = 4
 _USAGE_SHARE: Final = 8

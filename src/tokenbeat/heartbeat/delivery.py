@@ -23,7 +23,7 @@ from tokenbeat.heartbeat.answers import (
 )
 from tokenbeat.heartbeat.composing import Outgoing, Wanted, compose
 from tokenbeat.heartbeat.isolating import isolate
-from tokenbeat.heartbeat.limits import MESSAGE_BYTES
+from tokenbeat.heartbeat.sizes import SizeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,8 +38,6 @@ _PROBE_NS: Final = 3_600 * 1_000_000_000
 """In AgentSpec mode our own object goes once an hour, to see whether somebody answers it now; a
 health report that was refused likewise."""
 
-_SMALLEST_LIMIT_BYTES: Final = 2_048
-_BEATS_BEFORE_GROWING: Final = 20
 _ERRORS_BEFORE_PLAIN: Final = 3
 _ISOLATIONS_AT_ONCE: Final = 200
 _AT_ONCE_S: Final = 0.2
@@ -72,8 +70,7 @@ class Delivery:
         self._cloned = False
         self._by_window = False
         self._probed_ns: int | None = None
-        self._limit_bytes = MESSAGE_BYTES
-        self._beats_at_limit = 0
+        self._size = SizeLimit()
         self._server_errors = 0
         self._plain_until_ns = 0
         self._isolations = 0
@@ -131,7 +128,7 @@ class Delivery:
             interval_ms=self._schedule.interval_ms,
             final=final,
             with_beat=with_beat,
-            limit_bytes=self._limit_bytes,
+            limit_bytes=self._size.message_bytes,
             health=None if now_ns < self._plain_until_ns else health,
             guarded_errors=guarded_errors,
         )
@@ -225,7 +222,7 @@ class Delivery:
         climbing = account.holds.release(packed.sent)
         if outgoing.nonce is not None:
             account.chain.acknowledge(outgoing.nonce, adopt=answer.nonce)
-        self._grow_limit()
+        self._size.accepted()
         moved = answer.revision != base
         behind = answer.revision < packed.revision or not packed.complete
         self.more = climbing or (moved and behind)
@@ -273,11 +270,7 @@ class Delivery:
         return self._schedule.failed()
 
     def _too_large(self, outgoing: Outgoing) -> float:
-        before = self._limit_bytes
-        smaller = min(self._limit_bytes, len(outgoing.body)) // 2
-        self._limit_bytes = max(smaller, _SMALLEST_LIMIT_BYTES)
-        self._beats_at_limit = 0
-        if self._limit_bytes < before:
+        if self._size.shrink(len(outgoing.body)):
             self.more = True
             return _AT_ONCE_S
         self._notices.warn(
@@ -287,12 +280,6 @@ class Delivery:
             len(outgoing.body),
         )
         return self._schedule.failed()
-
-    def _grow_limit(self) -> None:
-        self._beats_at_limit += 1
-        if self._limit_bytes < MESSAGE_BYTES and self._beats_at_limit >= _BEATS_BEFORE_GROWING:
-            self._limit_bytes = min(self._limit_bytes * 2, MESSAGE_BYTES)
-            self._beats_at_limit = 0
 
     def _failed(self, answer: Failed, *, now_ns: int) -> float:
         if answer.status == 500:

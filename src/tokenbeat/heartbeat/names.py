@@ -25,6 +25,10 @@ SERVICE_PATTERN: Final = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 INCARNATION_PATTERN: Final = "^[a-z2-7]{16,64}$"
 """80 or more random bits in lower-case base32."""
 
+INCARNATION_HEADER: Final = "Tokenbeat-Incarnation"
+"""On every request, also in AgentSpec mode, so that a control plane of ours behind an answer of
+somebody else knows that ``usage`` will come once more as cells and must not be counted."""
+
 _HASH_CHARACTERS: Final = 8
 _SERVICE_CHARACTERS: Final = 63
 _FOREIGN_TO_SERVICES: Final = re.compile(r"[^a-z0-9]+")
