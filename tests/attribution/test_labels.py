@@ -18,7 +18,7 @@ from tokenbeat.attribution import current_scope
 from tokenbeat.usage.errors import MalformedCaller
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 
 
 def path() -> str | None:
@@ -181,6 +181,67 @@ async def test_a_decorated_asynchronous_generator() -> None:
     async for _ in work():
         assert path() is None
     assert inside == ["subagent:researcher"] * 2
+
+
+async def test_a_decorated_asynchronous_generator_takes_what_is_sent_and_thrown() -> None:
+    inside: list[str | None] = []
+
+    @tokenbeat.caller("subagent:researcher")
+    async def work() -> AsyncGenerator[int, str]:
+        got = yield 1
+        inside.append(f"{got} {path()}")
+        try:
+            yield 2
+        except KeyError:
+            inside.append(path())
+        try:
+            yield 3
+        finally:
+            inside.append(f"closed {path()}")
+
+    generator = work()
+    assert await anext(generator) == 1
+    assert await generator.asend("sent") == 2
+    assert await generator.athrow(KeyError()) == 3
+    await generator.aclose()
+    assert inside == [
+        "sent subagent:researcher", "subagent:researcher", "closed subagent:researcher"
+    ]  # fmt: skip
+    assert path() is None
+
+
+async def test_an_error_in_a_decorated_asynchronous_generator_leaves_as_it_is() -> None:
+    @tokenbeat.caller("subagent:researcher")
+    async def work() -> AsyncIterator[int]:
+        yield 1
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        async for _ in work():
+            pass
+    assert path() is None
+
+
+@pytest.mark.usefixtures("lenient_guard")
+def test_a_scope_that_cannot_open_disturbs_nothing() -> None:
+    def broken() -> int:
+        msg = "no time"
+        raise RuntimeError(msg)
+
+    class BrokenClock:
+        wall_ns = staticmethod(broken)
+        monotonic_ns = staticmethod(broken)
+
+    label = tokenbeat.caller("lead_agent", clock=BrokenClock())
+    with label:
+        assert path() is None
+
+    @label
+    def items() -> Iterator[int]:
+        yield 1
+
+    assert list(items()) == [1]
+    assert label(lambda: 7)() == 7
 
 
 async def test_tasks_executors_and_second_loops_carry_it(carried_by_threads: None) -> None:

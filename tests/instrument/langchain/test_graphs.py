@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -24,9 +25,13 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Send, interrupt
 
 import tokenbeat
+from tokenbeat.instrument.langchain import LangChainInstrumentor
+from tokenbeat.settings import AgentSettings
 from tokenbeat.usage.counts import INPUT
 
 if TYPE_CHECKING:
+    from langchain_core.documents import Document
+
     from tokenbeat.ledger.books import Ledger
 
 Model = Any
@@ -212,6 +217,67 @@ def test_a_tool_that_asks_a_model_is_named(scripted: Model, said: Model, spent: 
     search.invoke({"q": "x"})
     graph_of("lead", look=lambda state: {"messages": [search.invoke({"q": "x"})]}).invoke(EMPTY)
     assert spent() == {"tool:search": (1, 10, 5), "lead/node:look/tool:search": (1, 20, 6)}
+
+
+class Asking(BaseRetriever):
+    """A retriever that asks a model first."""
+
+    model: Any
+
+    def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+        self.model.invoke(query, {"callbacks": run_manager.get_child()})
+        if query == "fail":
+            msg = "no"
+            raise ValueError(msg)
+        return []
+
+
+def test_a_retriever_that_asks_a_model_passes_its_place_on(
+    scripted: Model, said: Model, spent: Spent, tokenbeat_ledger: Ledger
+) -> None:
+    retriever = Asking(model=scripted(said(10, 5), said(20, 6), said(30, 7)))
+    graph_of("lead", look=lambda state: {**EMPTY, "messages": retriever.invoke("x")}).invoke(EMPTY)
+    retriever.invoke("y")
+    with pytest.raises(ValueError, match="no"):
+        retriever.invoke("fail")
+    assert spent() == {"lead/node:look": (1, 10, 5), "chain:Asking": (2, 50, 13)}
+    assert [run.status for run in tokenbeat_ledger.snapshot().runs] == [
+        "success", "success", "error"
+    ]  # fmt: skip
+
+
+def test_a_tool_that_fails_ends_with_its_error(
+    scripted: Model, said: Model, spent: Spent, tokenbeat_ledger: Ledger
+) -> None:
+    model = scripted(said(10, 5))
+
+    @tool
+    def search(q: str) -> str:
+        """Searches."""
+        model.invoke(q)
+        msg = "no"
+        raise KeyError(msg)
+
+    with pytest.raises(KeyError):
+        search.invoke({"q": "x"})
+    assert spent() == {"tool:search": (1, 10, 5)}
+    (run,) = tokenbeat_ledger.snapshot().runs
+    assert run.status == "error"
+
+
+def test_a_graph_that_runs_already_is_heard_from_then_on(
+    asking: Any, spent: Spent, tokenbeat_ledger: Ledger
+) -> None:
+    instrumentor = LangChainInstrumentor()
+    instrumentor.uninstrument()
+    graph = graph_of(
+        "lead",
+        first=lambda state: instrumentor.instrument(settings=AgentSettings.from_env({})) or EMPTY,
+        second=asking(),
+    )
+    graph.invoke(EMPTY)
+    assert sum(calls for calls, _, _ in spent().values()) == 1
+    assert tokenbeat_ledger.snapshot().open == 0
 
 
 def test_a_run_has_the_frameworks_id_and_thread(asking: Any, tokenbeat_ledger: Ledger) -> None:
