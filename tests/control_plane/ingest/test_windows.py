@@ -39,6 +39,13 @@ async def test_a_beat_without_cells_is_204_and_its_window_is_counted(any_lab: La
     assert (key.operation, key.provider, key.request_model) == ("chat", "openai", "gpt-4o")
 
 
+async def test_a_window_whose_tokens_will_come_as_cells_is_not_counted(lab: Lab) -> None:
+    window = json.dumps(_window(_model("m", 100, 50))).encode()
+    answer = await lab.post(window, tokenbeat_incarnation="abcdefgh234567ab")
+    assert (answer.status_code, answer.json()["revision"]) == (200, 0)
+    assert await lab.everything() == [{}, {}, {}]
+
+
 async def test_a_hundred_and_one_windows_of_ten_tokens_are_1010(any_lab: Lab) -> None:
     for number in range(101):
         started = f"2026-04-01T00:{number // 60:02d}:{number % 60:02d}.000Z"

@@ -70,6 +70,16 @@ async def lock_incarnation(
     return row
 
 
+async def held_revision(session: AsyncSession, *, owner: Owner) -> int:
+    """The revision up to which everything of an incarnation is held; 0 for an unknown one."""
+    revision = await session.scalar(
+        select(Incarnation.revision).where(
+            Incarnation.tenant == owner.tenant, Incarnation.incarnation == owner.incarnation
+        )
+    )
+    return revision or 0
+
+
 def count_beat(row: Incarnation, *, now: datetime, most_per_minute: int) -> None:
     """Count an accepted beat.
 

@@ -11,7 +11,9 @@ from pydantic.alias_generators import to_camel
 
 from tokenbeat.control_plane.ingest.beats import take_beat
 from tokenbeat.control_plane.ingest.body import read_json_object
+from tokenbeat.control_plane.ingest.cells import Owner
 from tokenbeat.control_plane.ingest.errors import ForeignService
+from tokenbeat.control_plane.ingest.incarnations import held_revision
 from tokenbeat.control_plane.ingest.windows import take_window_beat
 from tokenbeat.control_plane.keys.registry import authenticate
 from tokenbeat.control_plane.plane import Plane, plane_of
@@ -19,6 +21,7 @@ from tokenbeat.control_plane.problems import problems
 from tokenbeat.heartbeat.errors import MessageRefused
 from tokenbeat.heartbeat.limits import BEAT_INTERVAL_MS, MESSAGE_BYTES
 from tokenbeat.heartbeat.message import parse_heartbeat, service_name
+from tokenbeat.heartbeat.names import INCARNATION_HEADER
 
 if TYPE_CHECKING:
     from tokenbeat.control_plane.keys.registry import Holder
@@ -69,12 +72,17 @@ async def heartbeat(
     """Take a heartbeat. The answer leaves after the commit, and only then.
 
     With ``tokenbeat`` in it the beat's cells are taken by maximum, and the answer is 200 with the
-    revision held. Without it, it is an AgentSpec reporter's, and the answer is 204. Anything else
-    stored nothing: a limit that one count breaks refuses the whole beat.
+    revision held. Without it, it is an AgentSpec reporter's, and the answer is 204; unless the
+    header ``Tokenbeat-Incarnation`` says that the same tokens will come as cells: then nothing is
+    taken, and the answer is 200 with the revision held. Anything else stored nothing: a limit that
+    one count breaks refuses the whole beat.
     """
     holder = await authenticate(plane, authorization=authorization)
     body = await read_json_object(request, most_bytes=MESSAGE_BYTES)
     message = parse_heartbeat(body)
+    incarnation = request.headers.get(INCARNATION_HEADER)
+    if message.beat is None and incarnation is not None:
+        return await _ask_for_cells(plane, tenant=holder.tenant, incarnation=incarnation)
     if message.beat is None:
         service = _window_service(holder, message)
         await take_window_beat(
@@ -85,14 +93,26 @@ async def heartbeat(
     taken = await take_beat(
         plane, tenant=holder.tenant, heartbeat=message, beat=message.beat, body=body
     )
-    acknowledgement = Acknowledgement(
-        revision=taken.revision,
-        nonce=taken.nonce,
-        next_heartbeat_ms=next_heartbeat_ms(
-            message.beat.interval_ms, shortest_ms=plane.settings.min_heartbeat_interval_ms
-        ),
+    return _acknowledged(
+        plane, taken.revision, nonce=taken.nonce, interval_ms=message.beat.interval_ms
     )
-    return JSONResponse(acknowledgement.model_dump(by_alias=True, exclude_none=True))
+
+
+async def _ask_for_cells(plane: Plane, *, tenant: str, incarnation: str) -> Response:
+    """One of our senders took us for AgentSpec's server, as after a 204 from something in between.
+
+    Its window is left alone: it sends the cells once it has heard of a revision.
+    """
+    async with plane.database.read() as session:
+        owner = Owner(tenant=tenant, incarnation=incarnation)
+        revision = await held_revision(session, owner=owner)
+    return _acknowledged(plane, revision, nonce=None, interval_ms=0)
+
+
+def _acknowledged(plane: Plane, revision: int, *, nonce: str | None, interval_ms: int) -> Response:
+    wait_ms = next_heartbeat_ms(interval_ms, shortest_ms=plane.settings.min_heartbeat_interval_ms)
+    told = Acknowledgement(revision=revision, nonce=nonce, next_heartbeat_ms=wait_ms)
+    return JSONResponse(told.model_dump(by_alias=True, exclude_none=True))
 
 
 def next_heartbeat_ms(interval_ms: int, *, shortest_ms: int) -> int:
