@@ -15,6 +15,7 @@ from weakref import WeakMethod
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.resources import Resource
 
 from tokenbeat.clock import SYSTEM_CLOCK
 from tokenbeat.guard import contained
@@ -78,7 +79,10 @@ class _PrivateMetrics:
     def _begin(self) -> _PointReader:
         self._check = DriftCheck()
         self._reader = _PointReader()
-        self._provider = MeterProvider([self._reader], shutdown_on_exit=False)
+        # Nobody reads its resource; detecting one takes threads, which an ending process refuses.
+        self._provider = MeterProvider(
+            [self._reader], resource=Resource.get_empty(), shutdown_on_exit=False
+        )
         self._metrics = LedgerMetrics(
             BookSet(books()),
             meter_provider=self._provider,
