@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenbeat import settings
+from tokenbeat import environment, settings
 from tokenbeat.settings import AgentSettings
 
 NAMES = sorted(name for name in vars(settings) if name.startswith("TOKENBEAT_"))
@@ -21,7 +21,7 @@ NAMES = sorted(name for name in vars(settings) if name.startswith("TOKENBEAT_"))
 
 @pytest.fixture(autouse=True)
 def _nothing_named_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "_named", set[tuple[str, str]]())
+    monkeypatch.setattr(environment, "_named", set[tuple[str, str]]())
 
 
 def read(**environ: str) -> AgentSettings:

@@ -10,20 +10,26 @@ agent never fails to start over a setting of ours.
 
 from __future__ import annotations
 
-import logging
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast, get_args
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
-from tokenbeat.errors import TokenbeatError
+from tokenbeat.environment import (
+    UnfitValue,
+    VariableReader,
+    boolean,
+    file_path,
+    header_key,
+    host_names,
+    interval_ms,
+    resource_attributes,
+    token_count,
+    web_address,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-_LOGGER = logging.getLogger(__name__)
+    from collections.abc import Mapping
 
 Semconv = Literal["latest", "legacy", "both"]
 Fsync = Literal["always", "interval", "never"]
@@ -99,25 +105,6 @@ HISTOGRAM_GROUPS: Final = frozenset(
 UNKNOWN_SERVICE: Final = "unknown_service"
 """The service's name where nobody set one, as in OpenTelemetry."""
 
-_SHORTEST_INTERVAL_MS: Final = 50
-_LONGEST_INTERVAL_MS: Final = 600_000
-_UNITS_MS: Final = {"": 1, "ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000}
-_DURATION: Final = re.compile(r"(\d{1,12})\s*([a-z]*)", re.ASCII)
-_HEADER_SAFE: Final = re.compile(r"[\x21-\x7e]+")
-
-_USER_AND_PASSWORD: Final = re.compile(r"//[^/]*@")
-
-_T = TypeVar("_T")
-_named: set[tuple[str, str]] = set()
-
-
-class _Unfit(TokenbeatError):
-    """A value that cannot be meant."""
-
-    def __init__(self, *, must_be: str) -> None:
-        super().__init__(f"must be {must_be}")
-        self.must_be = must_be
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
@@ -156,63 +143,32 @@ class AgentSettings:
             environ: The variables; those of the process where none are given.
         """
         variables = os.environ if environ is None else environ
-        read = _Reader(variables)
-        resource = _resource_attributes(variables.get(_RESOURCE_ATTRIBUTES, ""))
+        read = VariableReader(variables)
+        resource = resource_attributes(variables.get(_RESOURCE_ATTRIBUTES, ""))
         service_name = variables.get(_SERVICE_NAME, "").strip() or resource.get("service.name")
         return cls(
-            disabled=read(TOKENBEAT_DISABLED, _boolean, default=False),
+            disabled=read(TOKENBEAT_DISABLED, boolean, default=False),
             semconv=cast("Semconv", read.choice(TOKENBEAT_SEMCONV, get_args(Semconv), "both")),
-            control_plane_url=read(TOKENBEAT_CONTROL_PLANE_URL, _url, default=None),
-            api_key=read(TOKENBEAT_API_KEY, _key, default=None, secret=True),
-            api_key_file=read(TOKENBEAT_API_KEY_FILE, _path, default=None),
-            allow_plaintext=read(TOKENBEAT_ALLOW_PLAINTEXT, _boolean, default=False),
-            heartbeat_interval_ms=read(TOKENBEAT_HEARTBEAT_INTERVAL, _interval, default=30_000),
-            spool_dir=read(TOKENBEAT_SPOOL_DIR, _path, default=None) or state_dir(variables),
+            control_plane_url=read(TOKENBEAT_CONTROL_PLANE_URL, web_address, default=None),
+            api_key=read(TOKENBEAT_API_KEY, header_key, default=None, secret=True),
+            api_key_file=read(TOKENBEAT_API_KEY_FILE, file_path, default=None),
+            allow_plaintext=read(TOKENBEAT_ALLOW_PLAINTEXT, boolean, default=False),
+            heartbeat_interval_ms=read(TOKENBEAT_HEARTBEAT_INTERVAL, interval_ms, default=30_000),
+            spool_dir=read(TOKENBEAT_SPOOL_DIR, file_path, default=None) or state_dir(variables),
             journal_fsync=cast(
                 "Fsync", read.choice(TOKENBEAT_JOURNAL_FSYNC, get_args(Fsync), "interval")
             ),
             spool_group=read(TOKENBEAT_SPOOL_GROUP, str, default=None),
-            max_call_tokens=read(TOKENBEAT_MAX_CALL_TOKENS, _tokens, default=1_000_000_000),
-            hash_ids=read(TOKENBEAT_HASH_IDS, _boolean, default=False),
-            propagate_to=read(TOKENBEAT_PROPAGATE_TO, _hosts, default=()),
+            max_call_tokens=read(TOKENBEAT_MAX_CALL_TOKENS, token_count, default=1_000_000_000),
+            hash_ids=read(TOKENBEAT_HASH_IDS, boolean, default=False),
+            propagate_to=read(TOKENBEAT_PROPAGATE_TO, host_names, default=()),
             sender=cast("Sender", read.choice(TOKENBEAT_SENDER, get_args(Sender), "process")),
             histograms=read(TOKENBEAT_HISTOGRAMS, _histograms, default=None),
-            incarnation_label=read(TOKENBEAT_INCARNATION_LABEL, _boolean, default=True),
+            incarnation_label=read(TOKENBEAT_INCARNATION_LABEL, boolean, default=True),
             service_name=service_name or UNKNOWN_SERVICE,
             service_namespace=resource.get("service.namespace"),
             service_instance_id=resource.get("service.instance.id"),
         )
-
-
-class _Reader:
-    """Reads one variable after the other; a bad one is logged and its default taken."""
-
-    __slots__ = ("_variables",)
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = variables
-
-    def __call__(
-        self, name: str, meaning: Callable[[str], _T], *, default: _T, secret: bool = False
-    ) -> _T:
-        text = self._variables.get(name, "").strip()
-        if not text:
-            return default
-        try:
-            return meaning(text)
-        except _Unfit as unfit:
-            _name_once(name, "(not shown)" if secret else text, must_be=unfit.must_be)
-            return default
-
-    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
-        """One of a few words, in any case."""
-
-        def meaning(text: str) -> str:
-            if text.lower() not in choices:
-                raise _Unfit(must_be=" or ".join(choices))
-            return text.lower()
-
-        return self(name, meaning, default=default)
 
 
 def state_dir(environ: Mapping[str, str] | None = None) -> Path:
@@ -233,79 +189,6 @@ def state_dir(environ: Mapping[str, str] | None = None) -> Path:
         return Path("/var/tmp", f"tokenbeat-{os.getuid()}")  # noqa: S108 made 0700 by who writes
 
 
-def _name_once(name: str, text: str, *, must_be: str) -> None:
-    if (name, text) in _named:
-        return
-    _named.add((name, text))
-    shown = _USER_AND_PASSWORD.sub("//(not shown)@", text)[:200]
-    _LOGGER.warning("%s must be %s, not %r; its default is used", name, must_be, shown)
-
-
-def _boolean(text: str) -> bool:
-    # OpenTelemetry takes "true" alone; "1" is what people write in containers.
-    if text.lower() in {"true", "1"}:
-        return True
-    if text.lower() in {"false", "0"}:
-        return False
-    raise _Unfit(must_be="true or false")
-
-
-def _interval(text: str) -> int:
-    found = _DURATION.fullmatch(text.lower())
-    unit_ms = _UNITS_MS.get(found[2]) if found else None
-    if found is None or unit_ms is None:
-        raise _Unfit(must_be="milliseconds, or a whole number with ms, s, m or h")
-    interval_ms = int(found[1]) * unit_ms
-    if not _SHORTEST_INTERVAL_MS <= interval_ms <= _LONGEST_INTERVAL_MS:
-        raise _Unfit(must_be="from 50 milliseconds to 10 minutes")
-    return interval_ms
-
-
-def _tokens(text: str) -> int:
-    digits = text.replace("_", "")
-    if not digits.isascii() or not digits.isdigit() or not 0 < int(digits[:20]) < 2**63:
-        raise _Unfit(must_be="a whole number from 1 to 2^63 - 1")
-    return int(digits)
-
-
-def _url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port  # reading a port refuses one that is none
-    except ValueError as error:
-        raise _Unfit(must_be="an http or https address") from error
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
-        raise _Unfit(must_be="an http or https address without query")
-    if "@" in parts.netloc:
-        raise _Unfit(
-            must_be="an address without user and password; the key has a variable of its own"
-        )
-    return text.rstrip("/")
-
-
-def _key(text: str) -> str:
-    if not _HEADER_SAFE.fullmatch(text):
-        raise _Unfit(must_be="one line of printable ASCII characters without spaces")
-    return text
-
-
-def _path(text: str) -> Path | None:
-    try:
-        path = Path(text).expanduser()
-    except RuntimeError as error:  # pathlib's answer to the ~ of nobody
-        raise _Unfit(must_be="a path in a folder that exists") from error
-    if "\0" in text:
-        raise _Unfit(must_be="a path")
-    return path
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
-    if any("/" in host or "@" in host or host == "*" for host in hosts):
-        raise _Unfit(must_be="host names separated by commas")
-    return hosts
-
-
 def _histograms(text: str) -> frozenset[str] | None:
     groups = frozenset(group.strip().lower() for group in text.split(",")) - {""}
     if groups == frozenset({"none"}):
@@ -313,18 +196,8 @@ def _histograms(text: str) -> frozenset[str] | None:
     if groups == frozenset({"all"}):
         return HISTOGRAM_GROUPS
     if groups - HISTOGRAM_GROUPS:
-        raise _Unfit(must_be="all, none, or some of " + ", ".join(sorted(HISTOGRAM_GROUPS)))
+        raise UnfitValue(must_be="all, none, or some of " + ", ".join(sorted(HISTOGRAM_GROUPS)))
     return groups
-
-
-def _resource_attributes(text: str) -> dict[str, str]:
-    """``key=value,key=value`` with percent-encoded values; what cannot be read is left out."""
-    attributes: dict[str, str] = {}
-    for pair in text.split(","):
-        key, equals, value = pair.partition("=")
-        if equals and value.strip():
-            attributes[key.strip()] = unquote(value.strip())
-    return attributes
 
 
 def exporters_named(environ: Mapping[str, str] | None = None) -> frozenset[str]:

@@ -334,7 +334,7 @@ def postgres() -> Iterator[str]:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     initdb = shutil.which("initdb") or (str(found[-1]) if found else None)
     if initdb is None:
-        pytest.skip("platform: no PostgreSQL server is installed")
+        pytest.skip("no PostgreSQL server: apt-get install postgresql")
     binaries = Path(initdb).resolve().parent
     folder = Path(tempfile.mkdtemp(prefix="tokenbeat-pg-"))
     as_user: list[str] = []
