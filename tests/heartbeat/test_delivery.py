@@ -191,3 +191,18 @@ def test_no_message_is_larger_than_64_kib(
     settle(rig, receiver)
     assert_equal(rig, receiver)
     assert all(len(body) <= MESSAGE_BYTES for body in rig.transport.bodies)
+
+
+def test_one_change_that_hardly_fits_does_not_hold_up_the_rest(
+    new_rig: Any, new_receiver: Any, reply: Any
+) -> None:
+    rig, receiver = new_rig(), new_receiver()
+    road = Road(rig, receiver, reply)
+    road.smaller(0)
+    for _ in range(12):
+        road.call(100, "a", "x")
+        road.lost_request(0)
+        road.minute(0)
+    settle(rig, receiver)
+    assert_equal(rig, receiver)
+    assert receiver.state["a" * 16]["revision"] == rig.ledger.revision

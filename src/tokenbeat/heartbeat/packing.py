@@ -103,16 +103,23 @@ class Packer:
         self._closed = closed[-_MAX_CLOSED_CUTS:]
 
     def pack(self, *, room_bytes: int) -> Packed:
-        """Pack what fits into ``room_bytes``; one item goes at least, however little room is."""
+        """Pack what fits into ``room_bytes``.
+
+        One change goes whole at least, however little room is: the cell, the run and the run's cell
+        that one call changed have the same ordinal, and only together do they let the base rise.
+        """
         room = room_bytes - _CUT_BYTES
+        # Half of it for one cell's cuts: a run's head and cell fit into the rest.
+        room_for_cuts = room // 2
         candidates, first_missing = self._candidates()
         taken: list[_Item] = []
         cuts_used: set[int] = set()
         runs_used: set[tuple[str, int]] = set()
         for candidate in candidates:
-            item = self._item(candidate, room_bytes - _CUT_BYTES)
+            item = self._item(candidate, room_for_cuts)
             cost = self._cost(item, cuts_used=cuts_used, runs_used=runs_used)
-            if taken and (cost > room or len(runs_used) >= _MAX_RUNS):
+            fits = cost <= room and len(runs_used) < _MAX_RUNS
+            if taken and not fits and candidate.changed != taken[0].changed:
                 break
             room -= cost
             taken.append(item)
