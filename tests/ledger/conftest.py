@@ -8,7 +8,7 @@ import pytest
 
 from tokenbeat.clock import ManualClock
 from tokenbeat.ledger.books import Ledger
-from tokenbeat.ledger.bounds import DEFAULT_BOUNDS, Bounds
+from tokenbeat.ledger.bounds import DEFAULT_BOUNDS, SECOND_NS, Bounds
 from tokenbeat.ledger.records import Opened, decode
 from tokenbeat.ledger.replay import replay_records
 from tokenbeat.ledger.report import CallToken, Report
@@ -17,7 +17,7 @@ from tokenbeat.usage.counts import COUNT_FIELDS
 from tokenbeat.usage.tokens import TokenUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tokenbeat.usage.call import Outcome
 
@@ -134,3 +134,12 @@ def script() -> Script:
 @pytest.fixture
 def script_with() -> Callable[[Bounds], Script]:
     return lambda bounds: Script(bounds=bounds)
+
+
+@pytest.fixture
+def replayed(script: Script) -> Iterator[None]:
+    """The scenario of the test must replay into equal books."""
+    yield
+    script.clock.advance(10 * SECOND_NS)
+    script.ledger.expire()
+    script.assert_replays()

@@ -26,7 +26,8 @@ def test_nothing_of_ours_is_here():
     assert "tokenbeat.testing.plugin" in sys.modules
     assert [name for name in {HEAVY!r} if name in sys.modules] == []
     ours = sorted(name for name in sys.modules if name.startswith("tokenbeat"))
-    assert ours == ["tokenbeat", "tokenbeat.testing", "tokenbeat.testing.plugin"]
+    modules = ["tokenbeat", "tokenbeat.errors", "tokenbeat.testing", "tokenbeat.testing.plugin"]
+    assert ours == modules
     assert threading.active_count() == 1
 """
 

@@ -18,6 +18,7 @@ from openai.types.completion_usage import (
     PromptTokensDetails,
 )
 from openai.types.responses.response_usage import ResponseUsage
+from pydantic import BaseModel, ConfigDict
 
 from tokenbeat.usage.reported import Reported, read_usage
 from tokenbeat.usage.tokens import TokenUsage
@@ -73,6 +74,18 @@ def test_openais_own_objects_and_their_dumps_read_alike() -> None:
         reasoning_tokens=1024,
     )
     assert read_usage(response) == read_usage(response.model_dump()) == expected
+
+
+def test_a_field_that_a_client_does_not_know_yet_is_read_from_its_objects() -> None:
+    class Plain(BaseModel):
+        input_tokens: int
+
+    class Older(Plain):
+        model_config = ConfigDict(extra="allow")
+
+    newer = {"input_tokens": 75, "cache_read_input_tokens": 32}
+    assert read_usage(Older.model_validate(newer)) == read_usage(newer)
+    assert read_usage(Older(input_tokens=75)) == read_usage(Plain(input_tokens=75))
 
 
 def test_anthropics_own_objects_and_their_dumps_read_alike() -> None:

@@ -22,9 +22,16 @@ def group_of(value: object) -> Group | None:
     if value is None or isinstance(value, (str, bytes, int, float, Sequence, type)):
         return None
     try:
-        return vars(value)  # pydantic models and dataclasses, without running code of theirs
+        fields = vars(value)  # pydantic models and dataclasses, without running code of theirs
     except TypeError:
         return None
+    try:
+        # Where a pydantic model keeps what its class does not name: an older client is told new
+        # fields there, such as OpenAI's cache_write_tokens.
+        unnamed = object.__getattribute__(value, "__pydantic_extra__")
+    except AttributeError:
+        return fields
+    return {**fields, **cast("Group", unnamed)} if isinstance(unnamed, dict) else fields
 
 
 class Reading:
