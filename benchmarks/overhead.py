@@ -5,7 +5,7 @@ journal: everything that is on by default) and with the peer's, in alternating r
 the medians of what each adds, and our part of the peer's.
 
     python benchmarks/overhead.py              a table
-    python benchmarks/overhead.py --json -     {"invoke": {"time": {"ours_us": …, "ratio": …}, …}, …}
+    python benchmarks/overhead.py --json -     {"invoke": {"time": {"ours_us": …, …}, …}, …}
 """
 
 from __future__ import annotations
@@ -44,16 +44,19 @@ class Worker:
         self.started = self.answer()
 
     def answer(self) -> dict[str, float]:
+        """The next line that the process tells."""
         assert self.process.stdout is not None
         return json.loads(self.process.stdout.readline())
 
     def measure(self, case: str, calls: int) -> dict[str, float]:
+        """Microseconds of one call, over some of them."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"case": case, "calls": calls}) + "\n")
         self.process.stdin.flush()
         return self.answer()
 
     def close(self) -> None:
+        """Ends the process, which ends with its input."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.close()
@@ -62,6 +65,7 @@ class Worker:
 
 
 def environment(endpoint: str, spool: str) -> dict[str, str]:
+    """What every variant runs with: exports by OTLP, and nothing of the caller's own settings."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -75,6 +79,7 @@ def environment(endpoint: str, spool: str) -> dict[str, str]:
 
 
 def rounds_of(case: str, calls: int, workers: list[Worker], rounds: int) -> dict[str, Any]:
+    """What each variant adds to a call, after a round that warms up."""
     order = random.Random(7)  # noqa: S311 a schedule, no secret
     added: dict[tuple[str, str], list[float]] = {}
     for worker in workers:
@@ -87,6 +92,7 @@ def rounds_of(case: str, calls: int, workers: list[Worker], rounds: int) -> dict
 
 
 def start_rounds(environ: dict[str, str], rounds: int) -> dict[str, Any]:
+    """What each variant adds to the start of a process."""
     added: dict[tuple[str, str], list[float]] = {}
     order = random.Random(7)  # noqa: S311 a schedule, no secret
     for _ in range(rounds):
@@ -99,9 +105,8 @@ def start_rounds(environ: dict[str, str], rounds: int) -> dict[str, Any]:
     return ratios(added)
 
 
-def collect(
-    added: dict[tuple[str, str], list[float]], taken: dict[str, dict[str, float]]
-) -> None:
+def collect(added: dict[tuple[str, str], list[float]], taken: dict[str, dict[str, float]]) -> None:
+    """One round: what was taken beyond the process without instrumentation."""
     for what in ("time", "cpu"):
         for variant in ("ours", "peer"):
             difference = taken[variant][f"{what}_us"] - taken["none"][f"{what}_us"]
@@ -109,6 +114,7 @@ def collect(
 
 
 def ratios(added: dict[tuple[str, str], list[float]]) -> dict[str, Any]:
+    """Medians, and our part of the peer's."""
     result: dict[str, Any] = {}
     for what in ("time", "cpu"):
         ours, peer = median(added[what, "ours"]), median(added[what, "peer"])
@@ -120,6 +126,7 @@ def ratios(added: dict[tuple[str, str], list[float]]) -> dict[str, Any]:
 
 
 def run(rounds: int) -> dict[str, Any]:
+    """All cases, each with the ratio that it must stay under."""
     result: dict[str, Any] = {}
     with otlp_sink() as endpoint, tempfile.TemporaryDirectory() as spool:
         environ = environment(endpoint, spool)
@@ -135,6 +142,7 @@ def run(rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Prints the table, or the numbers alone."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", metavar="FILE", help="write JSON there; - is standard output")
     parser.add_argument("--rounds", type=int, default=9, help="alternating rounds, at least 7")

@@ -13,113 +13,45 @@ import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-STARTED_NS = time.perf_counter_ns()
+from scripted_model import ScriptedModel  # with it comes the LangChain that an application has
 
 
 def instrument(variant: str) -> None:
     """Turns the variant on, as its users do from code."""
     if variant == "ours":
-        import tokenbeat
+        import tokenbeat  # noqa: PLC0415 part of what is measured
 
         tokenbeat.start()
     elif variant == "peer":
-        from opentelemetry.instrumentation.genai.langchain import LangChainInstrumentor
+        from opentelemetry.instrumentation.genai.langchain import (  # noqa: PLC0415 as above
+            LangChainInstrumentor,
+        )
 
         LangChainInstrumentor().instrument()
 
 
 def set_up_sdk() -> None:
     """The same SDK for every variant: OTLP over HTTP, interval and batches by default."""
-    from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+    from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # noqa: PLC0415 once, here
 
     _OTelSDKConfigurator().configure()
-
-
-def scripted_model() -> Any:
-    """A chat model that answers at once: what is measured is everything around it."""
-    from langchain_core.language_models.chat_models import BaseChatModel
-    from langchain_core.messages import AIMessage, AIMessageChunk
-    from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-
-    usage = {
-        "input_tokens": 120, "output_tokens": 30, "total_tokens": 150,
-        "input_token_details": {"cache_read": 40}, "output_token_details": {"reasoning": 5},
-    }  # fmt: skip
-
-    def answer() -> ChatResult:
-        message = AIMessage(
-            content="scripted", usage_metadata=usage,
-            response_metadata={"model_name": "gpt-4o-2024-08-06", "id": "chatcmpl-Zx81kQpL0aVb9"},
-        )  # fmt: skip
-        return ChatResult(generations=[ChatGeneration(message=message)])
-
-    def chunks() -> Iterator[ChatGenerationChunk]:
-        for _ in range(99):
-            yield ChatGenerationChunk(message=AIMessageChunk(content="x"))
-        last = AIMessageChunk(
-            content="x", usage_metadata=usage,
-            response_metadata={"model_name": "gpt-4o-2024-08-06"},
-        )  # fmt: skip
-        yield ChatGenerationChunk(message=last)
-
-    class ScriptedModel(BaseChatModel):
-        model_name: str = "gpt-4o"
-
-        @property
-        def _llm_type(self) -> str:
-            return "openai-chat"
-
-        @property
-        def _identifying_params(self) -> dict[str, Any]:
-            return {"model_name": self.model_name}
-
-        def _get_ls_params(self, stop: Any = None, **kwargs: Any) -> Any:
-            params = super()._get_ls_params(stop=stop, **kwargs)
-            return {**params, "ls_provider": "openai", "ls_model_name": self.model_name}
-
-        def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **_: Any) -> Any:
-            return answer()
-
-        async def _agenerate(
-            self, messages: Any, stop: Any = None, run_manager: Any = None, **_: Any
-        ) -> Any:
-            return answer()
-
-        def _stream(
-            self, messages: Any, stop: Any = None, run_manager: Any = None, **_: Any
-        ) -> Iterator[ChatGenerationChunk]:
-            for chunk in chunks():
-                if run_manager:
-                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                yield chunk
-
-        async def _astream(
-            self, messages: Any, stop: Any = None, run_manager: Any = None, **_: Any
-        ) -> AsyncIterator[ChatGenerationChunk]:
-            for chunk in chunks():
-                if run_manager:
-                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                yield chunk
-
-    return ScriptedModel()
 
 
 class Cases:
     """What is called, so often a time."""
 
     def __init__(self) -> None:
-        self.model = scripted_model()
+        self.model = ScriptedModel()
 
     def invoke(self, calls: int) -> None:
+        """Waits for each answer."""
         for _ in range(calls):
             self.model.invoke("hello")
 
     def ainvoke(self, calls: int) -> None:
+        """Awaits each answer, on one event loop."""
+
         async def many() -> None:
             for _ in range(calls):
                 await self.model.ainvoke("hello")
@@ -127,6 +59,7 @@ class Cases:
         asyncio.run(many())
 
     def stream_100(self, calls: int) -> None:
+        """Reads streams of 100 chunks."""
         for _ in range(calls):
             for _chunk in self.model.stream("hello"):
                 pass
@@ -134,13 +67,14 @@ class Cases:
 
 def flush() -> None:
     """Exports what is waiting: its CPU belongs to the calls."""
-    from opentelemetry import metrics, trace
+    from opentelemetry import metrics, trace  # noqa: PLC0415 instrument() is measured without it
 
     for provider in (metrics.get_meter_provider(), trace.get_tracer_provider()):
         provider.force_flush()  # type: ignore[attr-defined]
 
 
 def measure(cases: Cases, case: str, calls: int) -> dict[str, float]:
+    """Time and CPU of one call, in microseconds, over some of them."""
     gc.collect()
     cpu_ns = time.process_time_ns()
     began_ns = time.perf_counter_ns()
@@ -152,9 +86,8 @@ def measure(cases: Cases, case: str, calls: int) -> dict[str, float]:
 
 
 def main() -> None:
+    """Tells what starting cost, then answers commands until there are no more."""
     variant, mode = sys.argv[1:3]
-    import langchain_core.language_models.chat_models  # noqa: F401 what every application has
-
     set_up_sdk()
     began_ns, began_cpu_ns = time.perf_counter_ns(), time.process_time_ns()
     instrument(variant)
