@@ -216,6 +216,20 @@ def test_a_disk_that_refuses_is_told_once_and_counting_goes_on(
     assert len([r for r in caplog.records if "counting goes on in memory" in r.message]) == 1
 
 
+def test_two_threads_that_write_first_open_one_file(
+    journal: FileJournal, path: Path, tmp_path: Path
+) -> None:
+    mine = os.open(tmp_path / "opened-by-the-other-thread", os.O_WRONLY | os.O_CREAT)
+    with journal._lock:
+        thread = threading.Thread(target=journal.append, args=(b"x\n",))
+        thread.start()
+        journal._file = mine
+    thread.join()
+    assert not path.exists()
+    assert (tmp_path / "opened-by-the-other-thread").read_bytes() == b"x\n"
+    journal.close()
+
+
 def test_a_short_write_loses_only_its_own_record(
     journal: FileJournal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,15 +46,17 @@ class CellKeys:
 
     def __init__(self, *, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._keys: set[CellKey] = set()
+        # The key itself as value: everything that is kept shares one object for each cell.
+        self._keys: dict[CellKey, CellKey] = {}
         self._other: set[CellKey] = set()
 
     def admit(self, key: CellKey) -> CellKey:
         """The key to enter a call under: ``key`` itself, or what it is folded into."""
-        if key in self._keys:
-            return key
+        known = self._keys.get(key)
+        if known is not None:
+            return known
         if len(self._keys) < self._bounds.cells:
-            self._keys.add(key)
+            self._keys[key] = key
             return key
         folded = key._replace(caller=OTHER)
         if folded in self._other:

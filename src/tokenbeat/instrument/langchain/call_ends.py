@@ -66,7 +66,7 @@ class CallEnds:
 
         An end that is told later all the same only raises what was entered.
         """
-        if self._calls.close(call.key) is not call:
+        if self._calls.close(call.key, orphaned=True) is not call:
             return
         _leave(call)
         report = call.report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenbeat.usage.combined import merge_stream
@@ -18,8 +17,11 @@ if TYPE_CHECKING:
     from tokenbeat.ledger.report import Report
     from tokenbeat.usage.call import Outcome
 
-MOST_ENDED: Final = 2_048
-"""Ended calls that are remembered: a late end can still raise what an orphan was entered with."""
+MOST_ENDED: Final = 64
+"""Calls whose end was told that are remembered: a second end comes at once or never. What is kept
+longer survives Python's garbage collections, each of which it makes dearer for the whole agent."""
+MOST_ORPHANS: Final = 2_048
+"""Calls that were found out to be over that are remembered: a late end can still raise them."""
 _READ_AT_ONCE: Final = 2
 _READ_EVERY: Final = 64
 
@@ -123,8 +125,8 @@ class Calls:
 
     def __init__(self) -> None:
         self.open: dict[int, OpenCall] = {}
-        self._ended: dict[int, OpenCall] = {}
-        self._order: deque[OpenCall] = deque()
+        self._told: dict[int, OpenCall] = {}
+        self._orphans: dict[int, OpenCall] = {}
 
     def add(self, call: OpenCall) -> None:
         """Takes a call in that has started."""
@@ -133,26 +135,29 @@ class Calls:
         if parent is not None and parent.open:
             parent.below[call.key] = call
 
-    def close(self, key: int) -> OpenCall | None:
+    def close(self, key: int, *, orphaned: bool = False) -> OpenCall | None:
         """Takes an open call out. Only one of several signals of its end gets it."""
         call = self.open.pop(key, None)
         if call is None:
             return None
         call.lost = None
         task, when_done = call.task, call.when_done
-        call.task = call.when_done = None
-        if task is not None and when_done is not None:
-            task.remove_done_callback(when_done)
+        if task is not None:
+            call.task = call.when_done = None
+            if when_done is not None:
+                task.remove_done_callback(when_done)
         if call.parent is not None:
             call.parent.below.pop(key, None)
-        self._ended[key] = call
-        self._order.append(call)
-        if len(self._order) > MOST_ENDED:
-            oldest = self._order.popleft()
-            if self._ended.get(oldest.key) is oldest:
-                del self._ended[oldest.key]
+        kept, most = (self._orphans, MOST_ORPHANS) if orphaned else (self._told, MOST_ENDED)
+        kept.pop(key, None)  # an id used again: the later call is the younger one
+        kept[key] = call
+        if len(kept) > most:
+            try:
+                del kept[next(iter(kept))]
+            except (KeyError, RuntimeError):
+                return call  # another thread was faster; it is one more for a moment
         return call
 
     def ended(self, key: int) -> OpenCall | None:
         """A call that ended lately."""
-        return self._ended.get(key)
+        return self._told.get(key) or self._orphans.get(key)
