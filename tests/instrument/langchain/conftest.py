@@ -1,6 +1,7 @@
 """Scripted models of langchain-core's own kind, and short readings of the books."""
 
 # ruff: noqa: ARG002 LangChain decides what it passes
+# pyright: reportMissingTypeStubs=false  langgraph has none
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import pytest
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import PrivateAttr
 
 from tokenbeat.usage.counts import COUNT_FIELDS, INPUT, OUTPUT, finished
@@ -185,3 +187,49 @@ def until() -> Callable[[Callable[[], bool]], bool]:
         return holds()
 
     return wait
+
+
+@pytest.fixture
+def graph_of() -> Callable[..., Any]:
+    """Makes a graph that runs these nodes one after the other."""
+
+    def make(name: str | None = None, **nodes: Any) -> Any:
+        builder: Any = StateGraph(MessagesState)
+        before: Any = START
+        for node, body in nodes.items():
+            builder.add_node(node, body)
+            builder.add_edge(before, node)
+            before = node
+        return builder.compile(name=name) if name else builder.compile()
+
+    return make
+
+
+@pytest.fixture
+def asking(scripted: Any, said: Any) -> Any:
+    """A node that asks a model, which uses 10 and 5."""
+
+    def make(input_tokens: int = 10, output_tokens: int = 5, times: int = 8) -> Any:
+        model = scripted(*[said(input_tokens, output_tokens) for _ in range(times)])
+
+        def ask(state: Any) -> Any:
+            return {"messages": [model.invoke("hi")]}
+
+        return ask
+
+    return make
+
+
+@pytest.fixture
+def awaiting(scripted: Any, said: Any) -> Any:
+    """The same as a coroutine."""
+
+    def make(input_tokens: int = 10, output_tokens: int = 5) -> Any:
+        model = scripted(*[said(input_tokens, output_tokens) for _ in range(8)])
+
+        async def ask(state: Any) -> Any:
+            return {"messages": [await model.ainvoke("hi")]}
+
+        return ask
+
+    return make

@@ -8,11 +8,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-import threading
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,43 +34,6 @@ Model = Any
 Spent = Any
 
 
-def graph_of(name: str | None = None, **nodes: Any) -> Any:
-    """A graph that runs these nodes one after the other."""
-    builder: Any = StateGraph(MessagesState)
-    before: Any = START
-    for node, body in nodes.items():
-        builder.add_node(node, body)
-        builder.add_edge(before, node)
-        before = node
-    return builder.compile(name=name) if name else builder.compile()
-
-
-@pytest.fixture
-def asking(scripted: Model, said: Model) -> Any:
-    """A node that asks a model, which uses 10 and 5."""
-
-    def make(input_tokens: int = 10, output_tokens: int = 5, times: int = 8) -> Any:
-        model = scripted(*[said(input_tokens, output_tokens) for _ in range(times)])
-        return lambda state: {"messages": [model.invoke("hi")]}
-
-    return make
-
-
-@pytest.fixture
-def awaiting(scripted: Model, said: Model) -> Any:
-    """The same as a coroutine."""
-
-    def make(input_tokens: int = 10, output_tokens: int = 5) -> Any:
-        model = scripted(*[said(input_tokens, output_tokens) for _ in range(8)])
-
-        async def ask(state: Any) -> Any:
-            return {"messages": [await model.ainvoke("hi")]}
-
-        return ask
-
-    return make
-
-
 EMPTY: Any = {"messages": []}
 
 
@@ -87,46 +46,50 @@ def test_a_bare_call_is_unattributed_and_in_no_run(
     assert tokenbeat_ledger.snapshot().books.unattributed == 1
 
 
-def test_a_node_is_named_below_its_graph(asking: Any, spent: Spent) -> None:
+def test_a_node_is_named_below_its_graph(graph_of: Any, asking: Any, spent: Spent) -> None:
     graph_of(plan=asking()).invoke(EMPTY)
     assert spent() == {"agent/node:plan": (1, 10, 5)}
 
 
 async def test_a_node_of_an_awaited_graph_is_named(
-    asking: Any, awaiting: Any, spent: Spent
+    graph_of: Any, asking: Any, awaiting: Any, spent: Spent
 ) -> None:
     await graph_of(plan=asking(), act=awaiting(20, 6)).ainvoke(EMPTY)
     assert spent() == {"agent/node:plan": (1, 10, 5), "agent/node:act": (1, 20, 6)}
 
 
-def test_a_named_graph_is_an_agent(asking: Any, spent: Spent, tokenbeat_ledger: Ledger) -> None:
+def test_a_named_graph_is_an_agent(
+    graph_of: Any, asking: Any, spent: Spent, tokenbeat_ledger: Ledger
+) -> None:
     graph_of("planner", plan=asking()).invoke(EMPTY)
     assert spent() == {"planner/node:plan": (1, 10, 5)}
     (cell,) = tokenbeat_ledger.snapshot().cells
     assert cell.key.agent == "planner"
 
 
-def test_a_run_name_renames_the_agent(asking: Any, spent: Spent) -> None:
+def test_a_run_name_renames_the_agent(graph_of: Any, asking: Any, spent: Spent) -> None:
     graph_of(plan=asking()).invoke(EMPTY, {"run_name": "weekly report"})
     (caller,) = spent()
     assert caller.startswith("weekly_report-")
     assert caller.endswith("/node:plan")
 
 
-def test_a_subgraph_in_a_node_is_a_subagent(asking: Any, spent: Spent) -> None:
+def test_a_subgraph_in_a_node_is_a_subagent(graph_of: Any, asking: Any, spent: Spent) -> None:
     inner = graph_of("subg", n=asking())
     outer = graph_of("lead", outer=lambda state: inner.invoke(state))  # noqa: PLW0108 LangGraph reads its signature
     outer.invoke(EMPTY)
     assert spent() == {"lead/node:outer/subagent:subg/node:n": (1, 10, 5)}
 
 
-def test_a_subgraph_as_a_node_of_its_name_stands_once(asking: Any, spent: Spent) -> None:
+def test_a_subgraph_as_a_node_of_its_name_stands_once(
+    graph_of: Any, asking: Any, spent: Spent
+) -> None:
     inner = graph_of("alice", n=asking())
     graph_of("lead", alice=inner).invoke(EMPTY)
     assert spent() == {"lead/subagent:alice/node:n": (1, 10, 5)}
 
 
-def test_a_nameless_subgraph_adds_no_step(asking: Any, spent: Spent) -> None:
+def test_a_nameless_subgraph_adds_no_step(graph_of: Any, asking: Any, spent: Spent) -> None:
     inner = graph_of(n=asking())
     graph_of("lead", outer=inner).invoke(EMPTY)
     assert spent() == {"lead/node:outer/node:n": (1, 10, 5)}
@@ -193,7 +156,7 @@ def test_the_consumer_of_a_streamed_chain_is_not_in_it(
 
 
 def test_the_consumer_of_a_streamed_graph_is_not_in_it(
-    asking: Any, scripted: Model, said: Model, spent: Spent
+    graph_of: Any, asking: Any, scripted: Model, said: Model, spent: Spent
 ) -> None:
     other = scripted(*[said(100, 1) for _ in range(9)])
     for _ in graph_of("lead", a=asking(), b=asking()).stream(EMPTY):
@@ -201,12 +164,14 @@ def test_the_consumer_of_a_streamed_graph_is_not_in_it(
     assert spent()["unattributed"] == (2, 200, 2)
 
 
-def test_an_agent_in_a_chain_is_the_lead(asking: Any, spent: Spent) -> None:
+def test_an_agent_in_a_chain_is_the_lead(graph_of: Any, asking: Any, spent: Spent) -> None:
     (RunnableLambda(lambda state: state) | graph_of("lead", n=asking())).invoke(EMPTY)
     assert spent() == {"lead/node:n": (1, 10, 5)}
 
 
-def test_a_tool_that_asks_a_model_is_named(scripted: Model, said: Model, spent: Spent) -> None:
+def test_a_tool_that_asks_a_model_is_named(
+    graph_of: Any, scripted: Model, said: Model, spent: Spent
+) -> None:
     model = scripted(said(10, 5), said(20, 6))
 
     @tool
@@ -233,7 +198,7 @@ class Asking(BaseRetriever):
 
 
 def test_a_retriever_that_asks_a_model_passes_its_place_on(
-    scripted: Model, said: Model, spent: Spent, tokenbeat_ledger: Ledger
+    graph_of: Any, scripted: Model, said: Model, spent: Spent, tokenbeat_ledger: Ledger
 ) -> None:
     retriever = Asking(model=scripted(said(10, 5), said(20, 6), said(30, 7)))
     graph_of("lead", look=lambda state: {**EMPTY, "messages": retriever.invoke("x")}).invoke(EMPTY)
@@ -266,7 +231,7 @@ def test_a_tool_that_fails_ends_with_its_error(
 
 
 def test_a_graph_that_runs_already_is_heard_from_then_on(
-    asking: Any, spent: Spent, tokenbeat_ledger: Ledger
+    graph_of: Any, asking: Any, spent: Spent, tokenbeat_ledger: Ledger
 ) -> None:
     instrumentor = LangChainInstrumentor()
     instrumentor.uninstrument()
@@ -280,7 +245,9 @@ def test_a_graph_that_runs_already_is_heard_from_then_on(
     assert tokenbeat_ledger.snapshot().open == 0
 
 
-def test_a_run_has_the_frameworks_id_and_thread(asking: Any, tokenbeat_ledger: Ledger) -> None:
+def test_a_run_has_the_frameworks_id_and_thread(
+    graph_of: Any, asking: Any, tokenbeat_ledger: Ledger
+) -> None:
     run_id = uuid.uuid4()
     graph_of("lead", n=asking()).invoke(
         EMPTY, {"run_id": run_id, "configurable": {"thread_id": "t-1"}}
@@ -292,7 +259,7 @@ def test_a_run_has_the_frameworks_id_and_thread(asking: Any, tokenbeat_ledger: L
 
 
 def test_a_run_that_fails_is_in_error_and_keeps_its_calls(
-    asking: Any, tokenbeat_ledger: Ledger
+    graph_of: Any, asking: Any, tokenbeat_ledger: Ledger
 ) -> None:
     def fail(state: Any) -> Any:
         msg = "no"
@@ -320,7 +287,7 @@ def test_a_run_that_waits_for_a_person_is_interrupted(
 
 
 def test_a_stream_of_a_graph_that_is_left_is_abandoned(
-    asking: Any, tokenbeat_ledger: Ledger
+    graph_of: Any, asking: Any, tokenbeat_ledger: Ledger
 ) -> None:
     stream = graph_of("lead", a=asking(), b=asking()).stream(EMPTY)
     next(iter(stream))
@@ -329,124 +296,9 @@ def test_a_stream_of_a_graph_that_is_left_is_abandoned(
     assert run.status == "abandoned"
 
 
-@pytest.mark.parametrize("how", ["thread", "pool", "timer", "own loop"])
-def test_a_call_in_a_thread_of_its_own_is_the_nodes(
-    how: str, scripted: Model, said: Model, spent: Spent, tokenbeat_ledger: Ledger
+def test_tags_say_who_calls(
+    graph_of: Any, asking: Any, scripted: Model, said: Model, spent: Spent
 ) -> None:
-    model = scripted(said(10, 5))
-
-    def work() -> None:
-        model.invoke("hi")
-
-    def node(state: Any) -> Any:
-        if how == "pool":
-            with ThreadPoolExecutor() as pool:
-                pool.submit(work).result()
-            return EMPTY
-        if how == "own loop":
-
-            def work_in_loop() -> None:
-                asyncio.run(model.ainvoke("hi"))
-
-            thread = threading.Thread(target=work_in_loop)
-        elif how == "timer":
-            thread = threading.Timer(0, work)
-        else:
-            thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-        return EMPTY
-
-    graph_of("lead", n=node).invoke(EMPTY)
-    assert spent() == {"lead/node:n": (1, 10, 5)}
-    (run,) = tokenbeat_ledger.snapshot().runs
-    assert len(run.cells) == 1
-
-
-async def test_a_call_in_an_executor_of_an_awaited_graph_is_the_nodes(
-    scripted: Model, said: Model, spent: Spent
-) -> None:
-    model = scripted(said(10, 5), said(20, 6))
-
-    async def node(state: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, lambda: model.invoke("hi"))
-        await asyncio.to_thread(model.invoke, "hi")
-        return EMPTY
-
-    await graph_of("lead", n=node).ainvoke(EMPTY)
-    assert spent() == {"lead/node:n": (2, 30, 11)}
-
-
-def test_an_agent_started_in_a_bare_thread_is_a_subagent(asking: Any, spent: Spent) -> None:
-    inner = graph_of("researcher", n=asking())
-
-    @tool
-    def ask(q: str) -> str:
-        """Asks."""
-        thread = threading.Thread(target=lambda: inner.invoke(EMPTY))
-        thread.start()
-        thread.join()
-        return "done"
-
-    def look(state: Any) -> Any:
-        ask.invoke({"q": "x"})
-        return EMPTY
-
-    graph_of("lead", look=look).invoke(EMPTY)
-    assert spent() == {"lead/node:look/subagent:researcher/node:n": (1, 10, 5)}
-
-
-def test_what_a_thread_does_after_its_run_is_unattributed(
-    scripted: Model, said: Model, spent: Spent
-) -> None:
-    model = scripted(said(10, 5))
-    go = threading.Event()
-    threads: list[threading.Thread] = []
-
-    def late() -> None:
-        assert go.wait(5)
-        model.invoke("hi")
-
-    def node(state: Any) -> Any:
-        threads.append(threading.Thread(target=late))
-        threads[0].start()
-        return EMPTY
-
-    graph_of("lead", n=node).invoke(EMPTY)
-    go.set()
-    threads[0].join()
-    assert spent() == {"unattributed": (1, 10, 5)}
-
-
-async def test_a_task_that_outlives_its_graph_is_still_its_callers(
-    scripted: Model, said: Model, spent: Spent, tokenbeat_ledger: Ledger
-) -> None:
-    model = scripted(said(10, 5))
-    go = asyncio.Event()
-    left: list[asyncio.Task[Any]] = []
-
-    async def late() -> None:
-        await go.wait()
-        await RunnableLambda(lambda _: model.invoke("hi")).ainvoke("x")
-
-    async def node(state: Any) -> Any:
-        left.append(asyncio.create_task(late()))
-        return EMPTY
-
-    await graph_of("lead", n=node).ainvoke(EMPTY)
-    go.set()
-    await left[0]
-    if sys.version_info >= (3, 11):  # before, LangChain itself loses the parent across tasks
-        assert spent() == {"lead/node:n": (1, 10, 5)}
-        (run,) = tokenbeat_ledger.snapshot().runs
-        assert run.status == "success"
-        assert run.late
-    else:
-        assert sum(calls for calls, _, _ in spent().values()) == 1
-
-
-def test_tags_say_who_calls(asking: Any, scripted: Model, said: Model, spent: Spent) -> None:
     model = scripted(said(1, 1), said(2, 2), said(3, 3)).with_config(tags=["middleware:title"])
     graph_of("lead", n=lambda state: {"messages": [model.invoke("hi")]}).invoke(EMPTY)
     assert spent() == {"lead/node:n/middleware:title": (1, 1, 1)}
@@ -454,7 +306,7 @@ def test_tags_say_who_calls(asking: Any, scripted: Model, said: Model, spent: Sp
     assert spent()["middleware:title"] == (1, 2, 2)
 
 
-def test_a_tagged_graph_is_who_the_tag_says(asking: Any, spent: Spent) -> None:
+def test_a_tagged_graph_is_who_the_tag_says(graph_of: Any, asking: Any, spent: Spent) -> None:
     graph_of(n=asking()).invoke(EMPTY, {"tags": ["subagent:research"]})
     graph_of(n=asking()).invoke(EMPTY, {"tags": ["lead_agent", "other"]})
     assert spent() == {
@@ -464,7 +316,7 @@ def test_a_tagged_graph_is_who_the_tag_says(asking: Any, spent: Spent) -> None:
 
 
 def test_an_inherited_tag_is_one_step_and_a_later_one_another(
-    scripted: Model, said: Model, spent: Spent
+    graph_of: Any, scripted: Model, said: Model, spent: Spent
 ) -> None:
     model = scripted(said(7, 1)).with_config(tags=["middleware:summarize"])
     inner = graph_of(n=lambda state: {"messages": [model.invoke("hi")]})
@@ -477,7 +329,7 @@ def test_an_inherited_tag_is_one_step_and_a_later_one_another(
 
 
 def test_a_label_inside_of_a_node_stands_below_it(
-    scripted: Model, said: Model, spent: Spent
+    graph_of: Any, scripted: Model, said: Model, spent: Spent
 ) -> None:
     model = scripted(said(10, 5), said(20, 6))
 
@@ -491,7 +343,9 @@ def test_a_label_inside_of_a_node_stands_below_it(
     assert spent() == {"lead/node:n/middleware:title": (1, 10, 5), "lead/node:n": (1, 20, 6)}
 
 
-def test_a_label_around_a_graph_of_its_name_stands_once(asking: Any, spent: Spent) -> None:
+def test_a_label_around_a_graph_of_its_name_stands_once(
+    graph_of: Any, asking: Any, spent: Spent
+) -> None:
     with tokenbeat.caller("subagent:researcher"):
         graph_of("researcher", n=asking()).invoke(EMPTY)
         graph_of(n=asking(20, 6)).invoke(EMPTY)
@@ -499,7 +353,7 @@ def test_a_label_around_a_graph_of_its_name_stands_once(asking: Any, spent: Spen
 
 
 def test_an_explicit_run_takes_the_frameworks_runs_in(
-    asking: Any, scripted: Model, said: Model, tokenbeat_ledger: Ledger
+    graph_of: Any, asking: Any, scripted: Model, said: Model, tokenbeat_ledger: Ledger
 ) -> None:
     with tokenbeat.run(run_id="r-1", thread_id="t-1", user="u", labels={"team": "a"}):
         graph_of("lead", n=asking()).invoke(EMPTY)
@@ -511,7 +365,7 @@ def test_an_explicit_run_takes_the_frameworks_runs_in(
 
 
 def test_equal_subagents_beside_each_other_are_numbered_in_the_run_alone(
-    scripted: Model, said: Model, tokenbeat_ledger: Ledger, spent: Spent
+    graph_of: Any, scripted: Model, said: Model, tokenbeat_ledger: Ledger, spent: Spent
 ) -> None:
     model = scripted(said(120, 0), said(240, 0))
     inner = graph_of("research", n=lambda state: {"messages": [model.invoke("hi")]})
