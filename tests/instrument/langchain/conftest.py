@@ -1,7 +1,8 @@
 """Scripted models of langchain-core's own kind, and short readings of the books."""
 
 # ruff: noqa: ARG002 LangChain decides what it passes
-# pyright: reportMissingTypeStubs=false  langgraph has none
+# LangGraph has no stubs.
+# pyright: reportMissingTypeStubs=false
 
 from __future__ import annotations
 
