@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tokenbeat.ledger.bounds import DEFAULT_BOUNDS, Bounds
 from tokenbeat.ledger.cuts import Cuts
-from tokenbeat.ledger.records import End, Link, Notes, Raise, RunChange, Start
+from tokenbeat.ledger.records import NO_NOTES, End, Link, Notes, Raise, RunChange, Start
 from tokenbeat.ledger.snapshot import CellState, RunState
 from tokenbeat.usage.counts import (
     ZERO_COUNTS,
@@ -137,13 +137,15 @@ class Accounts:
         return len(self.open_leaves()) + len(self.held)
 
     def _end(self, record: End) -> None:
-        self.open.pop(record.call, None)
-        self.envelopes.discard(record.call)
-        self._note(record.notes)
+        call = record.call
+        self.open.pop(call, None)
+        self.envelopes.discard(call)
+        if record.notes is not NO_NOTES:
+            self._note(record.notes)
         if record.held:
-            self.held[record.call] = record
+            self.held[call] = record
             return
-        self.held.pop(record.call, None)
+        self.held.pop(call, None)
         if record.entry is not None and record.counts is not None:
             self._enter(record.entry, record.counts, record)
 
@@ -153,8 +155,13 @@ class Accounts:
         if cuts is not None:
             cuts.close_before(record.at_ns, self.counts_of)
             cuts.touch(key, record.at_ns)
-        before, changed = self.cells.get(key, (ZERO_COUNTS, 0))
-        self.cells[key] = (add(before, counts), max(changed, record.ordinal))
+        cell = self.cells.get(key)
+        ordinal = record.ordinal
+        if cell is None:
+            self.cells[key] = (counts, ordinal)
+        else:
+            before, changed = cell
+            self.cells[key] = (add(before, counts), max(changed, ordinal))
         if run is not None:
             if run_caller != key.caller:
                 key = key._replace(caller=run_caller)

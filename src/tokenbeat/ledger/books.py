@@ -101,18 +101,21 @@ class Ledger:
         mono_ns = self._clock.monotonic_ns()
         wall_ns = self._clock.wall_ns() if started_ns is None else started_ns
         with self._lock:
-            if not self._entering.nothing_waits:
-                self._entering.expire(mono_ns)
+            entering = self._entering
+            if entering.waiting:
+                entering.expire(mono_ns)
             self._reports += 1
+            if run is not None and run.evicted:
+                run = self._running.current(run)
             report = Report(
                 self._reports, source=source, operation=operation, provider=provider,
                 request_model=request_model, caller=caller, agent=agent,
-                run=self._running.current(run), started_ns=wall_ns, started_mono_ns=mono_ns,
+                run=run, started_ns=wall_ns, started_mono_ns=mono_ns,
             )  # fmt: skip
             report.scope = scope
-            self._entering.start(report, inside=inside, token=token, member_of=member_of)
-            decided = self._decisions.take()
-        self._commit(*decided)
+            entering.start(report, inside=inside, token=token, member_of=member_of)
+            records, notices = self._decisions.take()
+        self._commit(records, notices)
         return report
 
     def end(  # noqa: PLR0913 a call has that many facts at its end
@@ -141,14 +144,15 @@ class Ledger:
             usage, partial = heard, True
         notes = Notes(anomalies=anomalies) if anomalies else NO_NOTES
         with self._lock:
-            if not self._entering.nothing_waits:
+            if self._entering.waiting:
                 self._entering.expire(mono_ns)
             if report.open:
                 report.outcome, report.usage, report.partial = outcome, usage, partial
                 report.response_model, report.response_id = response_model, response_id
                 report.items, report.cached, report.error_type = items, cached, error_type
                 report.ended_ns, report.ended_mono_ns = self._clock.wall_ns(), mono_ns
-                report.run = self._running.current(report.run)
+                if report.run is not None and report.run.evicted:
+                    report.run = self._running.current(report.run)
                 self._entering.end(report, notes=notes, now_mono_ns=mono_ns)
             else:
                 self._entering.again(report, usage, partial=partial)

@@ -82,7 +82,7 @@ def key_of(report: Report) -> CellKey:
 def entry_of(report: Report, key: CellKey) -> Entry:
     """Where a report is entered under ``key``."""
     run = report.run
-    return Entry(key, None if run is None else (run.run_id, run.part), report.caller.instance_path)
+    return Entry(key, None if run is None else run.key, report.caller.instance_path)
 
 
 def token_counts(usage: TokenUsage | None) -> Counts:
@@ -102,16 +102,15 @@ def finished_as(outcome: Outcome, *, items: int) -> Counts:
 
 def counts_of(report: Report) -> Counts:
     """What an ended report adds to its cell."""
-    if report.failed_attempt:
-        return _ATTEMPT
-    usage, outcome = report.usage, report.outcome or "ok"
+    usage, outcome, items = report.usage, report.outcome or "ok", report.items
+    known = usage is not None and usage.known
     if report.cached:
-        return _cached_counts(finished_as(outcome, items=report.items), usage)
-    if usage is None or not usage.known:
-        return finished_as(outcome, items=report.items)
-    if outcome == "ok" and report.items == 1 and not report.partial:
+        return _cached_counts(finished_as(outcome, items=items), usage)
+    if usage is None or not known:
+        return _ATTEMPT if outcome == "error" else finished_as(outcome, items=items)
+    if outcome == "ok" and items == 1 and not report.partial:
         return _KNOWN + usage.vector() + _TAIL
-    head = list(finished_as(outcome, items=report.items)[:FIRST_TOKEN])
+    head = list(finished_as(outcome, items=items)[:FIRST_TOKEN])
     head[WITH_USAGE] = 1
     head[PARTIAL] = int(report.partial)
     return tuple(head) + usage.vector() + _TAIL

@@ -46,7 +46,8 @@ class Decisions:
 
     def now_ns(self) -> int:
         """Wall time, never before an earlier answer: ns since 1970."""
-        self.at_ns = max(self.at_ns, self._clock.wall_ns())
+        now_ns = self._clock.wall_ns()
+        self.at_ns = max(self.at_ns, now_ns)
         return self.at_ns
 
     def _next(self) -> int:

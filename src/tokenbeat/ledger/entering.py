@@ -49,6 +49,7 @@ class Entering:
         self._settling = Settling(entering=self, bounds=bounds)
         self._open: dict[int, Report] = {}
         self._open_framework: dict[str, int] = {}
+        self._open_frameworks = 0
         self._held: deque[tuple[int, Report]] = deque()
 
     # Starting ------------------------------------------------------------------------------
@@ -63,10 +64,12 @@ class Entering:
             member_of.members.append(report)
             source = report.source
             self._open_framework[source] = self._open_framework.get(source, 0) + 1
-        envelope = self._envelope(report, inside=inside, token=token)
-        if envelope is not None:
-            self.link(report, envelope)
-            self._lend(report, envelope)
+            self._open_frameworks += 1
+        if inside is not None or token is not None:
+            envelope = self._envelope(report, inside=inside, token=token)
+            if envelope is not None:
+                self.link(report, envelope)
+                self._lend(report, envelope)
         self._open[report.id] = report
         self._decisions.started(report, entry=entry_of(report, key_of(report)))
 
@@ -124,6 +127,7 @@ class Entering:
         self._open.pop(report.id, None)
         if report.member_of is not None:
             self._open_framework[report.source] -= 1
+            self._open_frameworks -= 1
 
     def _leaf(self, report: Report, *, notes: Notes, now_mono_ns: int) -> None:
         twin = self._joins.match(report)
@@ -141,9 +145,7 @@ class Entering:
     def _may_be_claimed(self, report: Report) -> bool:
         if report.caller.steps or report.inside is not None or report.cached:
             return False
-        return any(
-            count and source != report.source for source, count in self._open_framework.items()
-        )
+        return self._open_frameworks > self._open_framework.get(report.source, 0)
 
     def enter(
         self, report: Report, *, counts: Counts | None = None, notes: Notes = NO_NOTES
@@ -151,7 +153,7 @@ class Entering:
         """Enters a closed report in its cell: the one place where calls are counted."""
         key = key_of(report)
         admitted = self._keys.admit(key)
-        if admitted is not key and admitted != key:
+        if admitted != key:
             notes = notes._replace(folded=notes.folded + 1)
         report.held = False
         report.entered = True
@@ -303,6 +305,6 @@ class Entering:
         self.expire(now_mono_ns + self._bounds.envelope_ns)
 
     @property
-    def nothing_waits(self) -> bool:
-        """Whether `expire` has nothing to look at but the oldest open call."""
-        return not self._held and self._settling.idle
+    def waiting(self) -> bool:
+        """Whether `expire` has more to look at than the oldest open call."""
+        return bool(self._held) or not self._settling.idle

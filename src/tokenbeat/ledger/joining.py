@@ -56,7 +56,9 @@ class Joins:
         They are of different sources, overlap in time, and at most one of them has been tied by
         context: a token comes before an id.
         """
-        others = self._ended.get(report.response_id or "")
+        if report.response_id is None:
+            return None
+        others = self._ended.get(report.response_id)
         if others is None or report.cached or not is_tie(report.response_id):
             return None
         for other in others:

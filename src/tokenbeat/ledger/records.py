@@ -124,6 +124,7 @@ class RunChange(NamedTuple):
 Record = Start | End | Link | Raise | RunChange
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_COUNT_KEYS = tuple(f'"{name}":' for name in COUNT_FIELDS)
 _COUNT_INDEX = {name: index for index, name in enumerate(COUNT_FIELDS)}
 
 
@@ -141,7 +142,7 @@ def _source_json(source: str) -> str:
 def _counts_json(counts: Counts | None) -> str:
     if counts is None:
         return "null"
-    named = [f'"{name}":{count}' for name, count in zip(COUNT_FIELDS, counts, strict=True) if count]
+    named = [f"{name}{count}" for name, count in zip(_COUNT_KEYS, counts, strict=True) if count]
     return "{" + ",".join(named) + "}"
 
 

@@ -18,18 +18,20 @@ class RunRef:
     Attributes:
         run_id: The run's id as the framework or the user gave it.
         part: The ordinal of the record that opened this part of the run.
+        key: Both.
         thread_id: The conversation, or None.
         opened: How often it was opened and not yet closed: a run id used twice at once is one run.
         evicted: It is no longer in memory; late usage opens a new part.
     """
 
-    __slots__ = ("evicted", "opened", "part", "root_agent", "run_id", "thread_id")
+    __slots__ = ("evicted", "key", "opened", "part", "root_agent", "run_id", "thread_id")
 
     def __init__(
         self, run_id: str, *, part: int, thread_id: str | None, root_agent: str | None
     ) -> None:
         self.run_id = run_id
         self.part = part
+        self.key = (run_id, part)
         self.thread_id = thread_id
         self.root_agent = root_agent
         self.opened = 1
@@ -174,7 +176,9 @@ class Report:
     @property
     def failed_attempt(self) -> bool:
         """Whether it ended in an error without usage: an attempt, and no call."""
-        return self.outcome == "error" and (self.usage is None or not self.usage.known)
+        if self.outcome != "error":
+            return False
+        return self.usage is None or not self.usage.known
 
     def __repr__(self) -> str:
         state = "open" if self.open else self.outcome
