@@ -112,3 +112,24 @@ trees = st.builds(
     _agents(_asks | _sub_agents(_inner), turns=2, together=3),
     st.sampled_from(("invoke", "ainvoke", "stream", "astream", "batch")),
 )
+
+
+def everything(how: Lead, *, shift: int) -> Tree:
+    """A tree with every kind of call and every place of a sub-agent; ``shift`` turns the models."""
+
+    def model(number: int) -> int:
+        return (number + shift) % MODELS
+
+    def asks(*hows: AskHow) -> tuple[Ask, ...]:
+        return tuple(Ask(model(number), how) for number, how in enumerate(hows))
+
+    def helper(number: int, place: Place) -> SubAgent:
+        turns = (asks("ok", "left"),)
+        title = Middleware(model(number), "before_model", "ok")
+        return SubAgent(Agent(model(number), turns, (title,), "ok"), "researcher", place)
+
+    turns: tuple[tuple[Ask | SubAgent, ...], ...] = (
+        asks("ok", "silent", "refused", "broken", "left", "cached", "cancelled"),
+        (helper(1, "here"), helper(2, "own_loop"), helper(3, "pool"), helper(4, "batch")),
+    )
+    return Tree(Agent(model(0), turns, (Middleware(model(2), "after_agent", "ok"),), "ok"), how)

@@ -6,10 +6,10 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 
 from tests.road.doors import billed, differences, usage_of
-from tests.road.plan import trees
+from tests.road.plan import everything, trees
 from tokenbeat.usage import counts as c
 
 if TYPE_CHECKING:
@@ -46,12 +46,17 @@ def beating(stand: Stand) -> Generator[None]:
 
 
 @settings(
-    max_examples=20,
+    max_examples=25,
     # Making a failing tree smaller takes minutes: left to whoever looks into it.
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(tree=trees)
+@example(tree=everything("invoke", shift=0))
+@example(tree=everything("ainvoke", shift=1))
+@example(tree=everything("stream", shift=2))
+@example(tree=everything("astream", shift=3))
+@example(tree=everything("batch", shift=4))
 def test_every_door_tells_the_bill_whatever_a_tree_of_agents_does(
     tree: Tree,
     player: Player,
