@@ -3,7 +3,8 @@ r"""What mkdocs asks while it builds: tables of names made from the source, and 
 A line ``<!-- names: src/tokenbeat/semconv.py tokenbeat\. -->`` in a page becomes a table of that
 module's constants whose value begins with the expression, with their docstrings; so a name that
 is in the source is in the documentation. ``<!-- settings: FILE CLASS PREFIX -->`` does the same
-for the fields of a settings class, which are read from the environment.
+for the fields of a settings class, which are read from the environment. ``<!-- changelog -->``
+becomes what ``changelog.d/`` has and what ``CHANGELOG.md`` tells of released versions.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = re.compile(r"^<!-- (names|settings): (.*?) -->$", re.MULTILINE)
+CHANGES = "<!-- changelog -->"
+RELEASED = "<!-- towncrier release notes start -->"
+KINDS = ("added", "changed", "deprecated", "removed", "fixed", "security")
 
 
 def documented(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None, str]]:
@@ -73,6 +77,19 @@ def table(rows: list[tuple[str, str]]) -> str:
     return "\n".join(lines)
 
 
+def changes() -> str:
+    """What is not released yet, by kind, and then the released versions, newest first."""
+    told: list[str] = []
+    for kind in KINDS:
+        files = sorted((ROOT / "changelog.d").glob(f"*.{kind}.md"))
+        if files:
+            told += [f"### {kind.capitalize()}", ""]
+            told += [f"- {file.read_text(encoding='utf-8').strip()}" for file in files]
+            told.append("")
+    released = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition(RELEASED)[2]
+    return "\n".join([*(["## Unreleased", "", *told] if told else []), released.strip()])
+
+
 def fill(markdown: str) -> str:
     """A page with its tables in place of the marks."""
 
@@ -81,7 +98,8 @@ def fill(markdown: str) -> str:
         read = names if mark[1] == "names" else settings
         return table(read(ROOT / file, *rest))
 
-    return MARK.sub(made, markdown)
+    filled = MARK.sub(made, markdown)
+    return filled.replace(CHANGES, changes()) if CHANGES in filled else filled
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:  # noqa: ANN401 mkdocs passes page, config, files
@@ -89,10 +107,28 @@ def on_page_markdown(markdown: str, **_: Any) -> str:  # noqa: ANN401 mkdocs pas
     return fill(markdown)
 
 
+def standing(entries: list[Any], folder: Path) -> tuple[list[Any], set[str]]:
+    """The navigation without pages that are not there yet, and the pages that it names."""
+    kept: list[Any] = []
+    named: set[str] = set()
+    for entry in entries:
+        if isinstance(entry, str):
+            if (folder / entry).exists():
+                kept.append(entry)
+                named.add(entry)
+            continue
+        for title, below in entry.items():
+            pages, names_below = standing(below, folder)
+            named |= names_below
+            if pages:
+                kept.append({title: pages})
+    return kept, named
+
+
 def on_config(config: Any) -> Any:  # noqa: ANN401 mkdocs' own configuration
     """Called by mkdocs once: the pages in their order, then those that have no place yet."""
     folder = Path(config["docs_dir"])
-    ordered = [page for page in config["nav"] if (folder / page).exists()]
+    ordered, named = standing(config["nav"], folder)
     others = sorted(str(page.relative_to(folder)) for page in folder.rglob("*.md"))
-    config["nav"] = [*ordered, *(page for page in others if page not in ordered)]
+    config["nav"] = [*ordered, *(page for page in others if page not in named)]
     return config
