@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from tokenbeat import guard
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
@@ -45,6 +47,28 @@ def lenient_guard() -> Iterator[None]:
     guard.set_strict(False)
     yield
     guard.set_strict(True)
+
+
+@pytest.fixture
+def status_of() -> Iterator[Callable[[int], int]]:
+    """Waits 20 s for a forked child and gives its status; one that hangs ends with the test."""
+    left: set[int] = set()
+
+    def wait(child: int) -> int:
+        left.add(child)
+        deadline_s = time.monotonic() + 20
+        while True:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                left.discard(child)
+                return os.waitstatus_to_exitcode(status)
+            assert time.monotonic() < deadline_s, "the forked child hangs"
+            time.sleep(0.02)
+
+    yield wait
+    for child in left:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -218,7 +218,11 @@ def test_the_points_of_each_collection_agree_with_the_books(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="platform: no fork")
 def test_a_forked_child_beats_for_itself_alone(
-    process_books: Ledger, server: Any, call: Any, new_reader: Any
+    process_books: Ledger,
+    server: Any,
+    call: Any,
+    new_reader: Any,
+    status_of: Callable[[int], int],
 ) -> None:
     reader = new_reader()
     call(process_books, 100, 20)
@@ -235,10 +239,7 @@ def test_a_forked_child_beats_for_itself_alone(
             code = 0
         finally:
             os._exit(code)
-    deadline_s = time.monotonic() + 20
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
+    assert status_of(child) == 0
     call(process_books, 30, 2)
     assert reader.force_flush()
     assert len(server.receiver.state) == 2
@@ -303,7 +304,11 @@ def test_a_service_without_a_name_is_warned_about(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="platform: no fork")
 def test_a_fork_in_the_middle_of_a_request_leaves_a_child_that_beats(
-    process_books: Ledger, server: Any, call: Any, new_reader: Any
+    process_books: Ledger,
+    server: Any,
+    call: Any,
+    new_reader: Any,
+    status_of: Callable[[int], int],
 ) -> None:
     reader, gate = new_reader(), threading.Event()
     server.wait_before_answering(gate)
@@ -324,11 +329,6 @@ def test_a_fork_in_the_middle_of_a_request_leaves_a_child_that_beats(
         finally:
             os._exit(code)
     gate.set()
-    pid, status = 0, 0
-    while pid == 0:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
-    assert status == 0
+    assert status_of(child) == 0
     assert reader.force_flush()
     assert server.receiver.total("tokens.input") == 107
