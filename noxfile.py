@@ -98,8 +98,17 @@ def install(session: nox.Session, lock: str, *, project: bool = True) -> None:
         session.run_install("uv", "pip", "install", "--no-deps", *BUILD, "--editable", ".")
 
 
-def run_tests(session: nox.Session, *patterns: str, without: tuple[str, ...] = ()) -> None:
-    """Run the tests of some folders, with a report that the closing line is made from."""
+def run_tests(
+    session: nox.Session,
+    *patterns: str,
+    without: tuple[str, ...] = (),
+    concurrency: str = "thread",
+) -> None:
+    """Run the tests of some folders, with a report that the closing line is made from.
+
+    ``concurrency`` is what coverage follows where this session is measured; it needs greenlet to
+    be installed to follow it into the control plane's database.
+    """
     found = [path for each in patterns for path in ROOT.glob(f"tests/{each}")]
     paths = sorted(str(path.relative_to(ROOT)) for path in found)
     if not paths:
@@ -112,7 +121,7 @@ def run_tests(session: nox.Session, *patterns: str, without: tuple[str, ...] = (
         shutil.rmtree(data, ignore_errors=True)
         data.mkdir(parents=True)
         env["COVERAGE_FILE"] = str(data.resolve() / "data")
-        command[1:1] = ["-m", "coverage", "run"]
+        command[1:1] = ["-m", "coverage", "run", f"--concurrency={concurrency}"]
     left_out = [f"--ignore=tests/{path}" for path in without]
     report = f"--junit-xml={REPORTS / name}.xml"
     session.run(*command, *left_out, report, *(session.posargs or paths), env=env)
@@ -180,14 +189,14 @@ def tests_langchain(session: nox.Session, lock: str) -> None:
 def tests_server(session: nox.Session) -> None:
     """The control plane, its page and its OpenAPI document."""
     install(session, "server")
-    run_tests(session, *SERVER)
+    run_tests(session, *SERVER, concurrency="thread,greenlet")
 
 
 @nox.session(name="tests-road", python=DEFAULT_PYTHON)
 def tests_road(session: nox.Session) -> None:
     """From a real agent to the page: laws, faults and the demo."""
     install(session, "dev")
-    run_tests(session, *ROAD)
+    run_tests(session, *ROAD, concurrency="thread,greenlet")
 
 
 def built(session: nox.Session) -> tuple[Path, ...]:
