@@ -98,6 +98,11 @@ def install(session: nox.Session, lock: str, *, project: bool = True) -> None:
         session.run_install("uv", "pip", "install", "--no-deps", *BUILD, "--editable", ".")
 
 
+def file_name(session: str) -> str:
+    """What the files of a session are called."""
+    return re.sub(r"[^\w.-]", "-", session)
+
+
 def run_tests(
     session: nox.Session,
     *patterns: str,
@@ -114,7 +119,7 @@ def run_tests(
     if not paths:
         session.error(f"no tests are left of {', '.join(patterns)}")
     REPORTS.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"[^\w.-]", "-", session.name)
+    name = file_name(session.name)
     command, env = ["python", "-m", "pytest"], {"TOKENBEAT_SCREENSHOTS": str(ROOT / SCREENSHOTS)}
     if session.name in MEASURED:
         data = COVERED / name
@@ -231,7 +236,12 @@ def first_screen(session: nox.Session, lock: str) -> None:
 def coverage(session: nox.Session) -> None:
     """The branch coverage that each folder must have, of the sessions that were measured."""
     install(session, "core")
-    data = [str(COVERED / re.sub(r"[^\w.-]", "-", name)) for name in MEASURED]
+    data: list[str] = []
+    for name in MEASURED:
+        found = sorted(COVERED.glob(f"{file_name(name)}/data.*"))
+        if not found:
+            session.error(f"{name} measured nothing")
+        data += map(str, found)
     report = str(REPORTS / "coverage.json")
     REPORTS.mkdir(parents=True, exist_ok=True)
     session.env["COVERAGE_FILE"] = str(COVERED.resolve() / "combined")
