@@ -40,7 +40,7 @@ test: $(TOOLS) ## run every check: SESSION='lint types' runs some
 	@rm -rf build/reports && mkdir -p build/reports
 	@status=0; $(NOX) --report build/reports/nox.json \
 		$(if $(IN_CI),--error-on-missing-interpreters,--no-error-on-missing-interpreters) \
-		$(if $(SESSION),--session $(SESSION)) || status=$$?; \
+		$(if $(SESSION),--session $(patsubst %,'%',$(SESSION))) || status=$$?; \
 	$(VENV)/bin/python .ci/closing_line.py build/reports && exit $$status
 
 lint: $(TOOLS) ## run ruff, the file rules, both type checkers and the import contracts
