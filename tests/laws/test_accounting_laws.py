@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.laws.conftest import Attempt, Call, World
-from tokenbeat.ledger.records import Opened, decode
+from tokenbeat.ledger.express import Express
+from tokenbeat.ledger.records import Opened, decode, encode
 from tokenbeat.ledger.replay import replay_records
 from tokenbeat.usage.counts import (
     CACHED,
@@ -22,6 +23,7 @@ from tokenbeat.usage.counts import (
 )
 
 if TYPE_CHECKING:
+    from tokenbeat.ledger.report import Report
     from tokenbeat.usage.call import CellKey
     from tokenbeat.usage.counts import Counts
 
@@ -38,6 +40,13 @@ calls = st.builds(
 ).filter(lambda call: not (call.cached and (call.routed or call.attempts[-1].fails)))
 worlds = st.lists(calls, max_size=8)
 seeds = st.integers(0, 2**32)
+
+
+class NoShortcut(Express):
+    """Leaves every end to the state machine."""
+
+    def end(self, report: Report) -> None:
+        del report
 
 
 def billed(calls: list[Call]) -> int:
@@ -146,3 +155,18 @@ def test_the_journal_replays_into_equal_books_at_every_revision(
 
     world.play(calls, seed=seed, check=check)
     check()
+
+
+@given(calls=worlds, seed=seeds, wire=st.booleans())
+def test_the_common_calls_short_way_writes_what_the_long_way_writes(
+    *, calls: list[Call], seed: int, wire: bool
+) -> None:
+    short, long = (World(framework=True, wire=wire) for _ in range(2))
+    long.ledger._express = NoShortcut(
+        entering=long.ledger._entering, decisions=long.ledger._decisions
+    )
+    for world in (short, long):
+        world.play(calls, seed=seed)
+        assert [encode(decode(line)) for line in world.lines] == world.lines
+    assert short.lines == long.lines
+    assert short.ledger.snapshot() == long.ledger.snapshot()

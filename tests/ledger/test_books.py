@@ -54,6 +54,23 @@ def test_observers_hear_of_every_step_until_they_leave(script: Script) -> None:
     ]  # fmt: skip
 
 
+def test_observers_hear_the_same_of_a_call_that_nothing_is_decided_about(script: Script) -> None:
+    script.end(script.framework(), (10, 0))
+    listener = Listener()
+    script.ledger.subscribe(listener)
+    chat = script.framework()
+    request = script.wire(chat)
+    script.end(request, (5, 0))
+    script.end(chat, (5, 0))
+    plain = script.framework()
+    script.end(plain, (7, 0))
+    assert listener.heard == [
+        ("started", chat.id, 0), ("started", request.id, 0), ("entered", request.id, 5),
+        ("ended", request.id, 1), ("ended", chat.id, 0), ("started", plain.id, 0),
+        ("entered", plain.id, 7), ("ended", plain.id, 1),
+    ]  # fmt: skip
+
+
 def test_an_observer_that_fails_stops_neither_the_call_nor_the_others(
     script: Script, lenient_guard: None
 ) -> None:
@@ -120,6 +137,17 @@ def test_a_reader_waits_for_a_change_and_no_longer(script: Script) -> None:
     begun.set()
     assert script.ledger.wait_for_change(revision, 30) is True
     thread.join()
+
+
+def test_a_reader_that_waits_is_told_of_a_run_too(script: Script) -> None:
+    told: list[bool] = []
+    thread = threading.Thread(target=lambda: told.append(script.ledger.wait_for_change(0, 30)))
+    thread.start()
+    while not script.ledger._waiting:
+        thread.join(0.001)
+    script.ledger.open_run("r1")
+    thread.join()
+    assert told == [True]
 
 
 def test_records_that_are_applied_out_of_order_are_all_counted() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -19,6 +21,9 @@ from tokenbeat.demo.errors import DemoError
 from tokenbeat.demo.faults import plant
 from tokenbeat.demo.stage import stage
 from tokenbeat.demo.table import LiveTable
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 _EPILOG = "Exit code: 0 where all numbers are equal, 1 where they are not, 2 where it failed."
 
@@ -38,6 +43,8 @@ def main(  # noqa: PLR0913 the demo has these switches
 ) -> None:  # fmt: skip
     """Run a research agent and compare its tokens at five doors."""
     console = Console(stderr=as_json)
+    # Told to end, it still takes its servers and its folder along.
+    signal.signal(signal.SIGTERM, _end)
     if fault == doors.BILL and live:
         reason = "a live run has no bill to plant a fault in"
         raise click.UsageError(reason)
@@ -69,6 +76,11 @@ def main(  # noqa: PLR0913 the demo has these switches
         console.print(f"tokenbeat demo: {error}", style="red", highlight=False, soft_wrap=True)
         sys.exit(2)
     sys.exit(0 if equal(readings) else 1)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    del frame
+    sys.exit(128 + number)
 
 
 def _wait_for_interrupt() -> None:

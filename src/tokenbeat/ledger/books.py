@@ -11,6 +11,7 @@ from tokenbeat.ledger.accounts import Accounts
 from tokenbeat.ledger.bounds import DEFAULT_BOUNDS, Bounds
 from tokenbeat.ledger.deciding import Decisions, Notice
 from tokenbeat.ledger.entering import Entering
+from tokenbeat.ledger.express import Express
 from tokenbeat.ledger.records import NO_NOTES, Notes, Record, encode
 from tokenbeat.ledger.report import CallToken, Report, RunRef
 from tokenbeat.ledger.running import Running
@@ -62,6 +63,7 @@ class Ledger:
         self._decisions = Decisions(clock=clock)
         self._accounts = Accounts(bounds=bounds, keep_cuts=keep_cuts)
         self._entering = Entering(decisions=self._decisions, bounds=bounds)
+        self._express = Express(entering=self._entering, decisions=self._decisions)
         self._running = Running(decisions=self._decisions, accounts=self._accounts, bounds=bounds)
         self._observers: tuple[CallObserver, ...] = ()
         self._reports = 0
@@ -113,9 +115,21 @@ class Ledger:
                 run=run, started_ns=wall_ns, started_mono_ns=mono_ns,
             )  # fmt: skip
             report.scope = scope
-            entering.start(report, inside=inside, token=token, member_of=member_of)
+            begun = None
+            if inside is None and token is None:
+                if member_of is not None:
+                    entering.join_framework(report, member_of)
+                begun = self._express.start(report)
+            else:
+                entering.start(report, inside=inside, token=token, member_of=member_of)
             records, notices = self._decisions.take()
-        self._commit(records, notices)
+        if records or notices:
+            self._commit(records, notices)
+        if begun is not None:
+            self._commit_one(*begun)
+            for observer in self._observers:
+                with _OBSERVER:
+                    observer.call_started(report)
         return report
 
     def end(  # noqa: PLR0913 a call has that many facts at its end
@@ -140,9 +154,11 @@ class Ledger:
         """
         mono_ns = self._clock.monotonic_ns()
         heard = report.heard
-        if (usage is None or not usage.known) and heard is not None:
+        known = usage is not None and usage.known
+        if not known and heard is not None:
             usage, partial = heard, True
-        notes = Notes(anomalies=anomalies) if anomalies else NO_NOTES
+        plain = known and outcome == "ok" and items == 1 and not (partial or cached or anomalies)
+        done = None
         with self._lock:
             if self._entering.waiting:
                 self._entering.expire(mono_ns)
@@ -153,13 +169,25 @@ class Ledger:
                 report.ended_ns, report.ended_mono_ns = self._clock.wall_ns(), mono_ns
                 if report.run is not None and report.run.evicted:
                     report.run = self._running.current(report.run)
-                self._entering.end(report, notes=notes, now_mono_ns=mono_ns)
+                done = self._express.end(report) if plain else None
+                if done is None:
+                    notes = Notes(anomalies=anomalies) if anomalies else NO_NOTES
+                    self._entering.end(report, notes=notes, now_mono_ns=mono_ns)
             else:
                 self._entering.again(report, usage, partial=partial)
                 if anomalies:
-                    self._decisions.raised(notes=notes)
-            decided = self._decisions.take()
-        self._commit(*decided)
+                    self._decisions.raised(notes=Notes(anomalies=anomalies))
+            records, notices = self._decisions.take()
+        if records or notices:
+            self._commit(records, notices)
+        if done is not None:
+            record, line, counts = done
+            self._commit_one(record, line)
+            for observer in self._observers:
+                with _OBSERVER:
+                    observer.call_entered(report, counts)
+                with _OBSERVER:
+                    observer.call_ended(report)
 
     # Runs ----------------------------------------------------------------------------------
 
@@ -326,36 +354,54 @@ class Ledger:
         for notice in notices:
             self._tell(notice)
 
+    def _commit_one(self, record: Record, line: bytes) -> None:
+        try:
+            if self._journal is not None:
+                self._append(self._journal, line)
+        finally:
+            with self._lock:
+                self._accounts.apply(record)
+                self._count_applied(record.ordinal)
+        if self._waiting:
+            self._notify()
+
     def _write(self, records: list[Record]) -> None:
-        journal = self._journal
-        if journal is None:
-            return
-        for record in records:
-            try:
-                journal.append(encode(record))
-            except OSError as error:  # noqa: PERF203 a call has two records
-                self._journal_errors += 1
-                if self._journal_errors == 1:
-                    _LOGGER.warning(
-                        "The journal cannot be written (%s): counting goes on in memory, "
-                        "and what it holds would be lost with this process.",
-                        error,
-                    )
+        if self._journal is not None:
+            for record in records:
+                self._append(self._journal, encode(record))
+
+    def _append(self, journal: Journal, line: bytes) -> None:
+        try:
+            journal.append(line)
+        except OSError as error:
+            self._journal_errors += 1
+            if self._journal_errors == 1:
+                _LOGGER.warning(
+                    "The journal cannot be written (%s): counting goes on in memory, "
+                    "and what it holds would be lost with this process.",
+                    error,
+                )
 
     def _apply(self, records: list[Record]) -> None:
         with self._lock:
             for record in records:
                 self._accounts.apply(record)
-                if record.ordinal == self._applied + 1:
-                    self._applied = record.ordinal
-                else:
-                    self._applied_ahead.add(record.ordinal)
-                while self._applied_ahead and self._applied + 1 in self._applied_ahead:
-                    self._applied += 1
-                    self._applied_ahead.remove(self._applied)
+                self._count_applied(record.ordinal)
         if self._waiting:
-            with self._changed:
-                self._changed.notify_all()
+            self._notify()
+
+    def _count_applied(self, ordinal: int) -> None:
+        if ordinal != self._applied + 1:
+            self._applied_ahead.add(ordinal)
+            return
+        self._applied = ordinal
+        while self._applied_ahead and self._applied + 1 in self._applied_ahead:
+            self._applied += 1
+            self._applied_ahead.remove(self._applied)
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _tell(self, notice: Notice) -> None:
         what, report, counts = notice

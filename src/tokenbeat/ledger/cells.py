@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from tokenbeat.usage.tokens import TokenUsage
 
 _OUTCOME_INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
-_TAIL = (0,) * (len(ZERO_COUNTS) - CACHED_INPUT)
+NO_CACHED_TOKENS = (0,) * (len(ZERO_COUNTS) - CACHED_INPUT)
 _ATTEMPT = (*ZERO_COUNTS[:FAILED_ATTEMPTS], 1, *ZERO_COUNTS[FAILED_ATTEMPTS + 1 :])
 # What almost every call is: one that ended well, with one item and with known usage.
-_KNOWN = tuple(int(i in {OK, WITH_USAGE, ITEMS}) for i in range(FIRST_TOKEN))
+KNOWN_CALL = tuple(int(i in {OK, WITH_USAGE, ITEMS}) for i in range(FIRST_TOKEN))
 
 EVERYTHING_ELSE = CellKey(OTHER, OTHER, None, None, None, OTHER)
 """The one cell that is left when there are too many of caller ``other``."""
@@ -49,6 +49,10 @@ class CellKeys:
         # The key itself as value: everything that is kept shares one object for each cell.
         self._keys: dict[CellKey, CellKey] = {}
         self._other: set[CellKey] = set()
+
+    def known(self, key: CellKey) -> CellKey | None:
+        """The key itself where it has a cell, as the one object that is kept of it."""
+        return self._keys.get(key)
 
     def admit(self, key: CellKey) -> CellKey:
         """The key to enter a call under: ``key`` itself, or what it is folded into."""
@@ -89,7 +93,7 @@ def token_counts(usage: TokenUsage | None) -> Counts:
     """A count vector with the tokens of ``usage`` and nothing else."""
     if usage is None:
         return ZERO_COUNTS
-    return ZERO_COUNTS[:FIRST_TOKEN] + usage.vector() + _TAIL
+    return ZERO_COUNTS[:FIRST_TOKEN] + usage.vector() + NO_CACHED_TOKENS
 
 
 def finished_as(outcome: Outcome, *, items: int) -> Counts:
@@ -109,11 +113,11 @@ def counts_of(report: Report) -> Counts:
     if usage is None or not known:
         return _ATTEMPT if outcome == "error" else finished_as(outcome, items=items)
     if outcome == "ok" and items == 1 and not report.partial:
-        return _KNOWN + usage.vector() + _TAIL
+        return KNOWN_CALL + usage.vector() + NO_CACHED_TOKENS
     head = list(finished_as(outcome, items=items)[:FIRST_TOKEN])
     head[WITH_USAGE] = 1
     head[PARTIAL] = int(report.partial)
-    return tuple(head) + usage.vector() + _TAIL
+    return tuple(head) + usage.vector() + NO_CACHED_TOKENS
 
 
 def _cached_counts(finished: Counts, usage: TokenUsage | None) -> Counts:

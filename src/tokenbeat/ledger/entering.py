@@ -44,10 +44,10 @@ class Entering:
     def __init__(self, *, decisions: Decisions, bounds: Bounds) -> None:
         self._decisions = decisions
         self._bounds = bounds
-        self._keys = CellKeys(bounds=bounds)
-        self._joins = Joins(bounds=bounds)
+        self.keys = CellKeys(bounds=bounds)
+        self.joins = Joins(bounds=bounds)
         self._settling = Settling(entering=self, bounds=bounds)
-        self._open: dict[int, Report] = {}
+        self.open: dict[int, Report] = {}
         self._open_framework: dict[str, int] = {}
         self._open_frameworks = 0
         self._held: deque[tuple[int, Report]] = deque()
@@ -60,18 +60,21 @@ class Entering:
     ) -> None:  # fmt: skip
         """Takes a new report in, and finds what it stands inside."""
         if member_of is not None:
-            report.member_of = member_of
-            member_of.members.append(report)
-            source = report.source
-            self._open_framework[source] = self._open_framework.get(source, 0) + 1
-            self._open_frameworks += 1
-        if inside is not None or token is not None:
-            envelope = self._envelope(report, inside=inside, token=token)
-            if envelope is not None:
-                self.link(report, envelope)
-                self._lend(report, envelope)
-        self._open[report.id] = report
+            self.join_framework(report, member_of)
+        envelope = self._envelope(report, inside=inside, token=token)
+        if envelope is not None:
+            self.link(report, envelope)
+            self._lend(report, envelope)
+        self.open[report.id] = report
         self._decisions.started(report, entry=entry_of(report, key_of(report)))
+
+    def join_framework(self, report: Report, token: CallToken) -> None:
+        """Makes a report one of a framework call's own."""
+        report.member_of = token
+        token.members.append(report)
+        source = report.source
+        self._open_framework[source] = self._open_framework.get(source, 0) + 1
+        self._open_frameworks += 1
 
     def _envelope(
         self, report: Report, *, inside: Report | None, token: CallToken | None
@@ -109,7 +112,7 @@ class Entering:
 
     def end(self, report: Report, *, notes: Notes, now_mono_ns: int) -> None:
         """Takes the end of an open report; the caller has filled in what it said."""
-        self._close(report)
+        self.close(report)
         token = report.member_of
         if token is not None and len(token.members) > 1 and token.children:
             self._settling.wait_for_batch(token, report, notes=notes, now_mono_ns=now_mono_ns)
@@ -122,22 +125,23 @@ class Entering:
         if report.inside is not None:
             self._settling.child_ended(report)
 
-    def _close(self, report: Report) -> None:
+    def close(self, report: Report) -> None:
+        """Takes a report out of the open ones."""
         report.open = False
-        self._open.pop(report.id, None)
+        self.open.pop(report.id, None)
         if report.member_of is not None:
             self._open_framework[report.source] -= 1
             self._open_frameworks -= 1
 
     def _leaf(self, report: Report, *, notes: Notes, now_mono_ns: int) -> None:
-        twin = self._joins.match(report)
+        twin = self.joins.match(report)
         if twin is not None:
             self._join(report, twin, notes=notes)
         elif self._may_be_claimed(report):
             report.held = True
             entry, counts = entry_of(report, key_of(report)), counts_of(report)
             self._decisions.ended(report, entry=entry, counts=counts, held=True, notes=notes)
-            self._joins.add(report)
+            self.joins.add(report)
             self._held.append((now_mono_ns + self._bounds.hold_ns, report))
         else:
             self.enter(report, notes=notes)
@@ -145,14 +149,18 @@ class Entering:
     def _may_be_claimed(self, report: Report) -> bool:
         if report.caller.steps or report.inside is not None or report.cached:
             return False
-        return self._open_frameworks > self._open_framework.get(report.source, 0)
+        return not self.nobody_else(report.source)
+
+    def nobody_else(self, source: str) -> bool:
+        """Whether no framework call of another source is open: nobody who could claim a call."""
+        return self._open_frameworks == self._open_framework.get(source, 0)
 
     def enter(
         self, report: Report, *, counts: Counts | None = None, notes: Notes = NO_NOTES
     ) -> None:
         """Enters a closed report in its cell: the one place where calls are counted."""
         key = key_of(report)
-        admitted = self._keys.admit(key)
+        admitted = self.keys.admit(key)
         if admitted != key:
             notes = notes._replace(folded=notes.folded + 1)
         report.held = False
@@ -161,7 +169,7 @@ class Entering:
         report.counts = counts_of(report) if counts is None else counts
         self._decisions.ended(report, entry=report.entry, counts=report.counts, notes=notes)
         self._decisions.notify("entered", report, report.counts)
-        self._joins.add(report)
+        self.joins.add(report)
 
     def _join(self, report: Report, twin: Report, *, notes: Notes) -> None:
         report.joined = twin
@@ -245,7 +253,7 @@ class Entering:
             usage: What its envelope says that it used, beyond what its chunks told; or None.
             partial: Whether that is incomplete.
         """
-        self._close(report)
+        self.close(report)
         if report.is_envelope:
             report.outcome, report.usage, report.partial = outcome, report.heard, True
             self.ended_outside(report)
@@ -273,12 +281,12 @@ class Entering:
                 self.enter(report)
         self._settling.expire(now_mono_ns)
         oldest_ns = now_mono_ns - self._bounds.sweep_ns
-        while self._open:
-            report = next(iter(self._open.values()))
+        while self.open:
+            report = next(iter(self.open.values()))
             if report.started_mono_ns > oldest_ns:
                 break
             self.sweep(report, now_mono_ns=now_mono_ns)
-        self._joins.expire(now_mono_ns)
+        self.joins.expire(now_mono_ns)
 
     def sweep(self, report: Report, *, now_mono_ns: int) -> None:
         """Gives up an open report, envelope or leaf."""
@@ -295,10 +303,10 @@ class Entering:
 
     def close_all(self, *, now_mono_ns: int) -> None:
         """Enters every open call as unfinished: a clean shutdown."""
-        for report in list(self._open.values()):
+        for report in list(self.open.values()):
             if not report.is_envelope:
                 self.give_up(report, outcome="unfinished", usage=None, partial=True)
-        for report in list(self._open.values()):
+        for report in list(self.open.values()):
             report.outcome = "unfinished"
             report.usage = None
             self.end(report, notes=NO_NOTES, now_mono_ns=now_mono_ns)

@@ -50,6 +50,11 @@ class Joins:
         if len(ended) > (self._bounds.join_calls if len(self._sources) > 1 else _OF_ONE_SOURCE):
             del ended[next(iter(ended))]
 
+    def of_one_source(self, source: str) -> bool:
+        """Whether nothing but calls of ``source`` could be joined: nothing then."""
+        sources = self._sources
+        return not sources or (len(sources) == 1 and source in sources)
+
     def match(self, report: Report) -> Report | None:
         """The ended call that ``report`` is another account of, or None.
 

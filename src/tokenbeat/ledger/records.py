@@ -130,16 +130,19 @@ _COUNT_INDEX = {name: index for index, name in enumerate(COUNT_FIELDS)}
 
 # An agent has few cells and many calls: the text of an entry is made once.
 @lru_cache(maxsize=4_096)
-def _entry_json(entry: Entry | None) -> str:
+def entry_json(entry: Entry | None) -> str:
+    """Where a call is entered, as it stands in a line."""
     return "null" if entry is None else _encode([list(entry.key), entry.run, entry.run_caller])
 
 
 @lru_cache(maxsize=64)
-def _source_json(source: str) -> str:
+def source_json(source: str) -> str:
+    """A source's name, as it stands in a line."""
     return _encode(source)
 
 
-def _counts_json(counts: Counts | None) -> str:
+def counts_json(counts: Counts | None) -> str:
+    """The counts that are not 0, as they stand in a line."""
     if counts is None:
         return "null"
     named = [f"{name}{count}" for name, count in zip(_COUNT_KEYS, counts, strict=True) if count]
@@ -157,19 +160,19 @@ def encode(record: Record | Opened) -> bytes:
         held = ',"held":true' if record.held else ""
         text = (
             f'{{"o":{record.ordinal},"t":"end","at":{record.at_ns},"call":{record.call}'
-            f',"entry":{_entry_json(record.entry)},"n":{_counts_json(record.counts)}'
+            f',"entry":{entry_json(record.entry)},"n":{counts_json(record.counts)}'
             f"{held}{_notes_json(record.notes)}}}"
         )
     elif isinstance(record, Start):
         text = (
             f'{{"o":{record.ordinal},"t":"start","at":{record.at_ns},"call":{record.call}'
-            f',"source":{_source_json(record.source)},"entry":{_entry_json(record.entry)}'
+            f',"source":{source_json(record.source)},"entry":{entry_json(record.entry)}'
             f',"inside":{"null" if record.inside is None else record.inside}}}'
         )
     elif isinstance(record, Raise):
         text = (
             f'{{"o":{record.ordinal},"t":"raise","at":{record.at_ns}'
-            f',"entry":{_entry_json(record.entry)},"n":{_counts_json(record.counts)}'
+            f',"entry":{entry_json(record.entry)},"n":{counts_json(record.counts)}'
             f"{_notes_json(record.notes)}}}"
         )
     elif isinstance(record, Link):

@@ -81,10 +81,8 @@ class Running:
         if ref.opened == 0 and not ref.evicted and ref.run_id != OTHER:
             self._decisions.run_changed(ref.run_id, ref.part, status=status)
 
-    def current(self, ref: RunRef | None) -> RunRef | None:
-        """The run to enter a call in: ``ref``, or a new part where it was forgotten."""
-        if ref is None or not ref.evicted:
-            return ref
+    def current(self, ref: RunRef) -> RunRef:
+        """The run to enter a call in instead of one that was forgotten: a new part of it."""
         known = self._refs.get(ref.run_id)
         if known is None:
             known = self.open(
