@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from opentelemetry import context as otel_context
-from opentelemetry.trace import get_current_span, set_span_in_context
+from opentelemetry.context import Context, attach, create_key, get_current
+from opentelemetry.trace import INVALID_SPAN, get_current_span, set_span_in_context
 
 from tokenbeat.attribution.lent_span import LentSpan
 from tokenbeat.attribution.scope import current_lane
@@ -24,22 +24,37 @@ if TYPE_CHECKING:
     from tokenbeat.attribution.scope import Scope
 
 # Made once for each process, as the API asks; every reader of it is in this file.
-_KEY: Final = otel_context.create_key("tokenbeat-scope")
+_KEY: Final = create_key("tokenbeat-scope")
+
+_SPAN_KEY: Final = next(iter(set_span_in_context(INVALID_SPAN, Context())))
+"""The key of the current span, which the API does not name."""
+
+_put: Final = dict[str, object].__setitem__
+"""Puts something into a context that nobody has seen yet: the API would copy it once for each."""
 
 
-def enter(scope: Scope) -> None:
-    """Makes ``scope``, and its span if it has one, the current one of this context."""
-    former = otel_context.get_current()
-    values = former.copy()
-    values[_KEY] = scope
-    attached = otel_context.Context(values)
-    span = _span_for(scope, former)
+def enter(scope: Scope, *, former: Context | None = None, lane: int | None = None) -> None:
+    """Makes ``scope``, and its span if it has one, the current one of this context.
+
+    Args:
+        scope: What begins.
+        former: The current context, if the caller has asked for it already.
+        lane: The current lane likewise.
+    """
+    if former is None:
+        former = get_current()
+    attached = Context(former)
+    _put(attached, _KEY, scope)
+    span = scope.span
+    if span is None and scope.parent is not None:
+        span = _lost_span(scope.parent, former)
     if span is not None:
-        attached = set_span_in_context(LentSpan(scope, span, get_current_span(former)), attached)
+        before = get_current_span(former) if former else INVALID_SPAN
+        _put(attached, _SPAN_KEY, LentSpan(scope, cast("Span", span), before))
     scope.former = former
     scope.attached = attached
-    scope.lane = current_lane()
-    otel_context.attach(attached)
+    scope.lane = current_lane() if lane is None else lane
+    attach(attached)
 
 
 def leave(scope: Scope) -> None:
@@ -50,8 +65,8 @@ def leave(scope: Scope) -> None:
     """
     attached, former = scope.attached, scope.former
     scope.attached = scope.former = None
-    if attached is not None and former is not None and otel_context.get_current() is attached:
-        otel_context.attach(former)
+    if attached is not None and former is not None and get_current() is attached:
+        attach(former)
 
 
 def current_scope() -> Scope | None:
@@ -61,7 +76,12 @@ def current_scope() -> Scope | None:
     own (work left behind by a tool, say) and its root is still open; in the lane that entered it,
     it is over. Otherwise the scope around it is asked.
     """
-    scope = cast("Scope | None", otel_context.get_current().get(_KEY))
+    return scope_in(get_current())
+
+
+def scope_in(context: Context) -> Scope | None:
+    """The same for a context that is the current one."""
+    scope = cast("Scope | None", context.get(_KEY))
     if scope is None or scope.open:
         return scope
     lane = current_lane()
@@ -72,15 +92,13 @@ def current_scope() -> Scope | None:
     return scope
 
 
-def _span_for(scope: Scope, former: otel_context.Context) -> Span | None:
-    """The span to make current: the scope's own, or the nearest one that got lost on the way."""
-    if scope.span is not None:
-        return cast("Span", scope.span)
-    parent = scope.parent
-    if parent is None or former.get(_KEY) is parent:
+def _lost_span(parent: Scope, former: Context) -> object | None:
+    """The span of a scope without its own: the nearest one that got lost on the way."""
+    if former.get(_KEY) is parent:
         return None
-    while parent is not None:
-        if parent.span is not None and parent.open:
-            return cast("Span", parent.span)
-        parent = parent.parent
+    nearest: Scope | None = parent
+    while nearest is not None:
+        if nearest.span is not None and nearest.open:
+            return nearest.span
+        nearest = nearest.parent
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import INVALID_SPAN, Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +32,9 @@ class LentSpan(Span):
     __slots__ = ("_before", "_scope", "_span")
 
     def __init__(self, scope: Scope, span: Span, before: Span) -> None:
-        while isinstance(before, LentSpan) and not before.lent:
-            before = before.before
+        if before is not INVALID_SPAN:
+            while isinstance(before, LentSpan) and not before.lent:
+                before = before.before
         self._scope: Scope | None = scope
         self._span: Span | None = span
         self._before = before

@@ -77,11 +77,23 @@ class Scope:
         tallies: The telemetry observer's own.
     """
 
-    __slots__ = (
-        "agent", "announced", "attached", "caller", "former", "kind", "lane", "moment", "name",
-        "numbered", "open", "origin", "parent", "root", "run", "siblings", "span", "started_ns",
-        "tallies", "thread_id", "token", "tool_call_id",
-    )  # fmt: skip
+    # Defaults stand on the class: a model call makes a scope and changes few of them.
+    run: RunRef | None = None
+    agent: str | None = None
+    open: bool = True
+    thread_id: str | None = None
+    tool_call_id: str | None = None
+    token: CallToken | None = None
+    announced: bool = False
+    origin: object | None = None
+    moment: int | None = None
+    span: object | None = None
+    tallies: object | None = None
+    lane: int = 0
+    former: Context | None = None
+    attached: Context | None = None
+    siblings: Siblings | None = None
+    numbered: tuple[Scope, str, int] | None = None
 
     def __init__(  # noqa: PLR0913 a scope has that many facts
         self,
@@ -108,21 +120,13 @@ class Scope:
         self.caller = caller
         self.run = run
         self.agent = agent
-        self.open = True
         self.thread_id = thread_id
         self.tool_call_id = tool_call_id
         self.started_ns = started_ns
         self.token = token
-        self.announced = False
         self.origin = origin
         self.moment = moment
         self.span = span
-        self.tallies: object | None = None
-        self.lane = 0
-        self.former: Context | None = None
-        self.attached: Context | None = None
-        self.siblings: Siblings | None = None
-        self.numbered: tuple[Scope, str, int] | None = None
 
     def inside(self, other: Scope) -> bool:
         """Whether ``other`` is one of the scopes around this one."""

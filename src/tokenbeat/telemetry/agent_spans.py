@@ -170,7 +170,7 @@ class AgentSpans:
         context: SpanContext | None = None
         if span is not None:
             ids = span.get_span_context()
-            context = ids if ids.trace_flags.sampled else None
+            context = ids
             if span.is_recording():
                 attributes = _end_attributes(tally, error_type=error_type)
                 if attributes:

@@ -10,6 +10,8 @@ from tokenbeat.usage.call import CellKey
 from tokenbeat.usage.counts import WITH_USAGE
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
     from tokenbeat.ledger.report import Report
     from tokenbeat.telemetry.books import Books
     from tokenbeat.telemetry.histograms import HistogramRecorder
@@ -56,61 +58,45 @@ class CallHistograms:
 
     def call_ended(self, report: Report) -> None:
         """Keep the call's times."""
+        ended_ns = report.ended_mono_ns
         # An envelope is no inference of its own, and a local cache hit none at all.
-        if report.is_envelope or report.cached or report.ended_mono_ns is None:
+        if ended_ns is None or report.is_envelope or report.cached:
             return
-        recorder, started_ns = self._recorder, report.started_mono_ns
+        started_ns, first_ns = report.started_mono_ns, report.first_chunk_ns
         if self._wants_duration:
-            recorder.room.add(
-                recorder.duration,
-                self._facts(report),
-                report.ended_mono_ns - started_ns,
-                span_context_of(report),
-            )
-        first_ns, last_ns, chunks = report.first_chunk_ns, report.last_chunk_ns, report.chunks
-        if self._wants_chunks and first_ns is not None:
+            recorder = self._recorder
+            facts, span = self._facts(report)
+            recorder.room.add(recorder.duration, facts, ended_ns - started_ns, span)
+        if first_ns is not None and self._wants_chunks:
+            recorder = self._recorder
+            facts, span = self._facts(report)
+            last_ns, chunks = report.last_chunk_ns, report.chunks
             per_chunk_ns = None
             if last_ns is not None and chunks > 1:
                 per_chunk_ns = (last_ns - first_ns) / (chunks - 1)
-            recorder.room.add(
-                recorder.chunks,
-                self._facts(report),
-                first_ns - started_ns,
-                per_chunk_ns,
-                span_context_of(report),
-            )
+            recorder.room.add(recorder.chunks, facts, first_ns - started_ns, per_chunk_ns, span)
 
     def call_entered(self, report: Report, counts: Counts) -> None:
         """Keep the call's tokens."""
         usage = report.usage
-        if self._wants_tokens and counts[WITH_USAGE] and usage is not None:
+        if usage is not None and counts[WITH_USAGE] and self._wants_tokens:
             recorder = self._recorder
-            recorder.room.add(
-                recorder.tokens,
-                self._facts(report),
-                counts,
-                (usage.input_tokens is not None, usage.output_tokens is not None),
-                span_context_of(report),
-            )
+            facts, span = self._facts(report)
+            known = usage.input_tokens is not None, usage.output_tokens is not None
+            recorder.room.add(recorder.tokens, facts, counts, known, span)
 
     def call_raised(self, report: Report, counts: Counts) -> None:
         """Keep the rise: the sums of the token histograms stay exact."""
         if self._wants_tokens:
             recorder = self._recorder
-            recorder.room.add(
-                recorder.tokens,
-                self._facts(report),
-                counts,
-                (False, False),
-                span_context_of(report),
-            )
+            facts, span = self._facts(report)
+            recorder.room.add(recorder.tokens, facts, counts, (False, False), span)
 
-    def _facts(self, report: Report) -> CallFacts:
+    def _facts(self, report: Report) -> tuple[CallFacts, SpanContext | None]:
+        """What histograms need of the call itself, and the span of its exemplars."""
         entry = report.entry
-        key = (
-            entry.key
-            if entry is not None
-            else CellKey(
+        if entry is None:
+            key = CellKey(
                 report.operation,
                 report.provider,
                 report.request_model,
@@ -118,7 +104,13 @@ class CallHistograms:
                 report.agent,
                 report.caller.path,
             )
+        else:
+            key = entry.key
+        facts = CallFacts(
+            self._books.incarnation if self._labelled else None,
+            key,
+            report.server_address,
+            report.server_port,
+            report.error_type,
         )
-        return CallFacts(
-            self.incarnation, key, report.server_address, report.server_port, report.error_type
-        )
+        return facts, span_context_of(report)

@@ -47,14 +47,8 @@ class CallSpan:
         """A span for what is to stand below this one, also after its end."""
         return self.span or NonRecordingSpan(self.ids)
 
-    def let_go(self) -> None:
-        """The span has ended."""
-        self.owner = self.shown = self.span = None
-
 
 def span_context_of(report: Report) -> SpanContext | None:
-    """The ids of the span that shows a report, if it is sampled; else it is nobody's exemplar."""
+    """The ids of the span that shows a report, or None. Unsampled ones are nobody's exemplar."""
     shown = report.span
-    if isinstance(shown, CallSpan) and shown.ids.trace_flags.sampled:
-        return shown.ids
-    return None
+    return shown.ids if isinstance(shown, CallSpan) else None

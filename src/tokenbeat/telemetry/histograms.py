@@ -76,6 +76,7 @@ class HistogramRecorder:
         self.room = WaitingRoom()
         self._instruments = instruments
         self._remembered: dict[tuple[object, ...], tuple[GuardedHistogram, Attributes]] = {}
+        self._bare: tuple[SpanContext | None, Context] = (None, _NO_SPAN)
         groups = options.histograms
         self._token_usage = options.legacy and "tokens" in groups
         self._distribution = options.latest and "token_distribution" in groups
@@ -99,7 +100,7 @@ class HistogramRecorder:
             known: Whether input and output are known although they may be 0.
             span: The call's span, for the exemplar.
         """
-        context = _bare(span)
+        context = self._context_of(span)
         for index, told, token_type, latest in (
             (c.INPUT, known[0], "input", semconv.OPERATION_INPUT_TOKENS),
             (c.OUTPUT, known[1], "output", semconv.OPERATION_OUTPUT_TOKENS),
@@ -126,14 +127,14 @@ class HistogramRecorder:
             duration_ns / _NS_IN_S,
             latest=semconv.INFERENCE_DURATION,
             legacy=semconv.OPERATION_DURATION,
-            context=_bare(span),
+            context=self._context_of(span),
         )
 
     def chunks(
         self, facts: CallFacts, first_ns: int, per_chunk_ns: float | None, span: SpanContext | None
     ) -> None:
         """Record a stream's waits: for the first chunk, and the mean between chunks (None: one)."""
-        context = _bare(span)
+        context = self._context_of(span)
         facts = _without_error(facts)
         self._time(
             facts,
@@ -160,7 +161,7 @@ class HistogramRecorder:
         span: SpanContext | None,
     ) -> None:
         """Record an invocation of an agent."""
-        context = _bare(span)
+        context = self._context_of(span)
         self._record_agent(
             semconv.INVOKE_AGENT_DURATION, facts, duration_ns / _NS_IN_S, context=context
         )
@@ -173,13 +174,19 @@ class HistogramRecorder:
     def workflow(self, facts: AgentFacts, duration_ns: int, span: SpanContext | None) -> None:
         """Record a run of a workflow."""
         self._record_agent(
-            semconv.INVOKE_WORKFLOW_DURATION, facts, duration_ns / _NS_IN_S, context=_bare(span)
+            semconv.INVOKE_WORKFLOW_DURATION,
+            facts,
+            duration_ns / _NS_IN_S,
+            context=self._context_of(span),
         )
 
     def tool(self, facts: AgentFacts, duration_ns: int, span: SpanContext | None) -> None:
         """Record an execution of a tool."""
         self._record_agent(
-            semconv.EXECUTE_TOOL_DURATION, facts, duration_ns / _NS_IN_S, context=_bare(span)
+            semconv.EXECUTE_TOOL_DURATION,
+            facts,
+            duration_ns / _NS_IN_S,
+            context=self._context_of(span),
         )
 
     def _time(
@@ -240,6 +247,19 @@ class HistogramRecorder:
         histogram, attributes = remembered
         histogram.record(value, attributes, context=context)
 
+    def _context_of(self, span: SpanContext | None) -> Context:
+        """A context with nothing but the span's ids: the call's own would keep all of it alive.
+
+        What a call waits with stands side by side, so that one context does for it.
+        """
+        if span is None or not span.trace_flags.sampled:
+            return _NO_SPAN
+        last, context = self._bare
+        if last is not span:
+            context = set_span_in_context(NonRecordingSpan(span), Context())
+            self._bare = span, context
+        return context
+
     def _remember(
         self, identity: tuple[object, ...], name: str, attributes: Attributes
     ) -> tuple[GuardedHistogram, Attributes]:
@@ -253,10 +273,3 @@ class HistogramRecorder:
 
 def _without_error(facts: CallFacts) -> CallFacts:
     return facts if facts.error_type is None else facts._replace(error_type=None)
-
-
-def _bare(span: SpanContext | None) -> Context:
-    """A context with nothing but the span's ids: the call's own would keep all of it alive."""
-    if span is None:
-        return _NO_SPAN
-    return set_span_in_context(NonRecordingSpan(span), Context())

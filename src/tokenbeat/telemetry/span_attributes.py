@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenbeat import semconv
 from tokenbeat.usage import counts as c
+from tokenbeat.usage.tokens import TokenUsage
 
 if TYPE_CHECKING:
     from tokenbeat.ledger.report import Report
+    from tokenbeat.usage.counts import Counts
 
 SpanAttributes = dict[str, Any]
 
-_USAGE: Final = (
-    ("input_tokens", c.INPUT, semconv.USAGE_INPUT),
-    ("output_tokens", c.OUTPUT, semconv.USAGE_OUTPUT),
-    ("cache_read_tokens", c.CACHE_READ, semconv.USAGE_CACHE_READ),
-    ("cache_write_tokens", c.CACHE_WRITE, semconv.USAGE_CACHE_WRITE),
-    ("reasoning_tokens", c.REASONING, semconv.USAGE_REASONING),
+_RARE: Final = (
     ("input_text_tokens", c.INPUT_TEXT, semconv.USAGE_INPUT_TEXT),
     ("input_audio_tokens", c.INPUT_AUDIO, semconv.USAGE_INPUT_AUDIO),
     ("input_image_tokens", c.INPUT_IMAGE, semconv.USAGE_INPUT_IMAGE),
@@ -28,9 +25,12 @@ _USAGE: Final = (
     ("output_image_tokens", c.OUTPUT_IMAGE, semconv.USAGE_OUTPUT_IMAGE),
     ("unclassified_tokens", c.UNCLASSIFIED, semconv.UNCLASSIFIED_USAGE),
 )
-_told = attrgetter(*(field for field, _, _ in _USAGE))
-_NOTHING_TOLD: Final = (None,) * len(_USAGE)
-_INDEX_AND_NAME: Final = tuple((index, name) for _, index, name in _USAGE)
+"""Parts of usage that few calls have: field, place among the counts, attribute."""
+_rare_told = attrgetter(*(field for field, _, _ in _RARE))
+_rare_counts = itemgetter(*(index for _, index, _ in _RARE))
+_NONE_TOLD: Final = (None,) * len(_RARE)
+_NONE_COUNTED: Final = (0,) * len(_RARE)
+_UNKNOWN: Final = TokenUsage()
 
 _MOST_REMEMBERED: Final = 2_000
 _HASH_LENGTH: Final = 16
@@ -103,52 +103,65 @@ class CallAttributes:
                 differ it is nearer to the wire.
         """
         attributes: SpanAttributes = {}
-        _add_usage(attributes, shown)
-        for report in (owner,) if owner is shown else (owner, shown):
-            _add_answer(attributes, report)
-            thread_id = report.conversation_id
-            if thread_id is not None and (report.run is None or report.run.thread_id != thread_id):
-                attributes[semconv.CONVERSATION_ID] = self.identifier(thread_id)
-        if owner.outcome is not None and owner.outcome != "ok":
+        if shown.cached:
+            attributes[semconv.CACHED_RESPONSE] = True
+        counts = shown.counts
+        if counts is not None and counts[c.WITH_USAGE]:
+            _add_usage(attributes, counts, shown.usage or _UNKNOWN)
+        self._add_answer(attributes, owner)
+        if owner is not shown:
+            self._add_answer(attributes, shown)
+        if owner.outcome != "ok" and owner.outcome is not None:
             attributes[semconv.OUTCOME] = owner.outcome
         if owner.error_type is not None:
             attributes[semconv.ERROR_TYPE] = owner.error_type
         return attributes
 
+    def _add_answer(self, attributes: SpanAttributes, report: Report) -> None:
+        if report.request_params:
+            attributes.update(report.request_params)
+        if report.response_model is not None:
+            attributes[semconv.RESPONSE_MODEL] = report.response_model
+        if report.response_id is not None:
+            attributes[semconv.RESPONSE_ID] = report.response_id
+        if report.finish_reasons:
+            attributes[semconv.RESPONSE_FINISH_REASONS] = report.finish_reasons
+        if report.server_address is not None:
+            attributes[semconv.SERVER_ADDRESS] = report.server_address
+            if report.server_port is not None:
+                attributes[semconv.SERVER_PORT] = report.server_port
+        if report.stream:
+            attributes[semconv.REQUEST_STREAM] = True
+            if report.first_chunk_ns is not None:
+                attributes[semconv.RESPONSE_TIME_TO_FIRST_CHUNK] = (
+                    report.first_chunk_ns - report.started_mono_ns
+                ) / _NS_IN_S
+        thread_id = report.conversation_id
+        if thread_id is not None and (report.run is None or report.run.thread_id != thread_id):
+            attributes[semconv.CONVERSATION_ID] = self.identifier(thread_id)
 
-def _add_usage(attributes: SpanAttributes, shown: Report) -> None:
-    counts = shown.counts
-    if shown.cached:
-        attributes[semconv.CACHED_RESPONSE] = True
-    if counts is None or not counts[c.WITH_USAGE]:
-        return
-    usage = shown.usage
-    told = _NOTHING_TOLD if usage is None else _told(usage)
-    for (index, name), said in zip(_INDEX_AND_NAME, told, strict=True):
-        tokens = counts[index]
-        # Silence and 0 differ: what nobody told is not there.
-        if tokens or said is not None:
-            attributes[name] = tokens
+
+def _add_usage(attributes: SpanAttributes, counts: Counts, usage: TokenUsage) -> None:
+    # Silence and 0 differ: what nobody told is not there. Spelled out for what most calls have.
+    tokens = counts[c.INPUT]
+    if tokens or usage.input_tokens is not None:
+        attributes[semconv.USAGE_INPUT] = tokens
+    tokens = counts[c.OUTPUT]
+    if tokens or usage.output_tokens is not None:
+        attributes[semconv.USAGE_OUTPUT] = tokens
+    tokens = counts[c.CACHE_READ]
+    if tokens or usage.cache_read_tokens is not None:
+        attributes[semconv.USAGE_CACHE_READ] = tokens
+    tokens = counts[c.CACHE_WRITE]
+    if tokens or usage.cache_write_tokens is not None:
+        attributes[semconv.USAGE_CACHE_WRITE] = tokens
+    tokens = counts[c.REASONING]
+    if tokens or usage.reasoning_tokens is not None:
+        attributes[semconv.USAGE_REASONING] = tokens
+    if _rare_told(usage) != _NONE_TOLD or _rare_counts(counts) != _NONE_COUNTED:
+        for field, index, name in _RARE:
+            tokens = counts[index]
+            if tokens or getattr(usage, field) is not None:
+                attributes[name] = tokens
     if counts[c.PARTIAL]:
         attributes[semconv.PARTIAL_USAGE] = True
-
-
-def _add_answer(attributes: SpanAttributes, report: Report) -> None:
-    if report.request_params:
-        attributes.update(report.request_params)
-    if report.response_model is not None:
-        attributes[semconv.RESPONSE_MODEL] = report.response_model
-    if report.response_id is not None:
-        attributes[semconv.RESPONSE_ID] = report.response_id
-    if report.finish_reasons:
-        attributes[semconv.RESPONSE_FINISH_REASONS] = report.finish_reasons
-    if report.server_address is not None:
-        attributes[semconv.SERVER_ADDRESS] = report.server_address
-        if report.server_port is not None:
-            attributes[semconv.SERVER_PORT] = report.server_port
-    if report.stream:
-        attributes[semconv.REQUEST_STREAM] = True
-        if report.first_chunk_ns is not None:
-            attributes[semconv.RESPONSE_TIME_TO_FIRST_CHUNK] = (
-                report.first_chunk_ns - report.started_mono_ns
-            ) / _NS_IN_S

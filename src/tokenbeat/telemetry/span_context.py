@@ -10,7 +10,7 @@ from opentelemetry.context import (
 )
 from opentelemetry.trace import set_span_in_context
 
-from tokenbeat.attribution import current_scope
+from tokenbeat.attribution.carrying import scope_in
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -32,18 +32,23 @@ def suppressed(context: Context) -> bool:
 
 def inference_shown(context: Context) -> bool:
     """Whether another instrumentation shows this model call already, or no span is wanted."""
-    return _INFERENCE_KEY in context or suppressed(context)
+    return bool(context) and (_INFERENCE_KEY in context or suppressed(context))
 
 
-def parent_context(scope: Scope | None) -> Context:
+def parent_context(scope: Scope | None, context: Context | None = None) -> Context:
     """The context that a span of something made in ``scope`` is started in.
 
     It is the current one where that is of this scope: a span that the application opened inside an
     agent stays between the agent and its call. Where the context is another's (a callback from
     another thread) the nearest enclosing scope that has a span decides.
+
+    Args:
+        scope: Where it is made, or None.
+        context: The current context, if the caller has asked for it already.
     """
-    context = get_current()
-    if scope is None or current_scope() is scope:
+    if context is None:
+        context = get_current()
+    if scope is None or scope_in(context) is scope:
         return context
     nearest: Scope | None = scope
     while nearest is not None:

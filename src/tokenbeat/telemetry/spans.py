@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.context import get_current
-from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, SpanKind, StatusCode, set_span_in_context
 
 from tokenbeat import semconv
 from tokenbeat.attribution.scope import Scope
@@ -82,23 +82,29 @@ class SpanObserver:
         """Open the call's span, or share its envelope's."""
         envelope = report.inside
         if envelope is not None:
-            around = self._span_of(envelope)
-            if around is not None and around.span is not None:
+            lent = self._span_of(envelope)
+            if lent is not None and lent.span is not None:
                 with self._lock:  # two attempts may begin at once
-                    if around.shown is envelope:
-                        around.shown = report
-                        report.span = around
+                    if lent.shown is envelope:
+                        lent.shown = report
+                        report.span = lent
                         return
-                report.span = self._open(report, set_span_in_context(around.parent, get_current()))
+                report.span = self._open(report, set_span_in_context(lent.parent, get_current()))
                 return
-        scope = report.scope if isinstance(report.scope, Scope) else None
-        is_call = scope is not None and scope.kind == "call"
-        context = parent_context(scope.parent if scope is not None and is_call else scope)
+        scope = report.scope
+        own: Scope | None = None
+        around: Scope | None = None
+        if isinstance(scope, Scope):
+            if scope.kind == "call":
+                own, around = scope, scope.parent
+            else:
+                around = scope
+        context = parent_context(around)
         if inference_shown(context):
             return
         opened = report.span = self._open(report, context)
-        if scope is not None and is_call and scope.span is None:
-            scope.span = opened.span
+        if own is not None and own.span is None:
+            own.span = opened.span
 
     def _open(self, report: Report, context: Context) -> CallSpan:
         name, attributes = self._attributes.at_start(report)
@@ -113,9 +119,10 @@ class SpanObserver:
 
     def call_ended(self, report: Report) -> None:
         """End the span that the report opened, as soon as the books know what it used."""
-        shown = self._span_of(report)
-        if shown is not None and shown.owner is report:
-            if shown.unsettled:
+        shown = report.span
+        if isinstance(shown, CallSpan) and shown.owner is report and shown.process is self._process:
+            leaf = shown.shown
+            if leaf is not None and (leaf.open or leaf.held):
                 self._wait_for(shown)
             else:
                 self._end(shown)
@@ -124,11 +131,15 @@ class SpanObserver:
 
     def call_entered(self, report: Report, counts: Counts) -> None:
         """Add the call to its agent. A call that no span shows gets one of its own."""
-        tally = self._agents.tally_of(self._scope_of(report))
-        if tally is not None:
-            tally.add_call(counts)
-        shown = self._span_of(report)
-        if shown is not None and shown.shown is not report:
+        scope = report.scope
+        if not isinstance(scope, Scope) or scope.parent is not None or scope.tallies is not None:
+            self._add_to_agent(report, counts)
+        shown = report.span
+        if (
+            isinstance(shown, CallSpan)
+            and shown.shown is not report
+            and shown.process is self._process
+        ):
             # An envelope that used more than what is inside it, beside the span that it lent.
             self._end(self._open(report, set_span_in_context(shown.parent, get_current())))
         if self._unsettled:
@@ -136,6 +147,9 @@ class SpanObserver:
 
     def call_raised(self, report: Report, counts: Counts) -> None:
         """Add the rise to the call's agent; the span reads the books when it ends."""
+        self._add_to_agent(report, counts)
+
+    def _add_to_agent(self, report: Report, counts: Counts) -> None:
         tally = self._agents.tally_of(self._scope_of(report))
         if tally is not None:
             tally.add_call(counts)
@@ -182,12 +196,12 @@ class SpanObserver:
         span, owner, leaf = shown.span, shown.owner, shown.shown
         if span is None or owner is None or leaf is None:
             return
-        shown.let_go()
+        shown.owner = shown.shown = shown.span = None  # only the ids are kept
         scope = owner.scope
         if isinstance(scope, Scope) and scope.span is span:
-            scope.span = shown.parent
+            scope.span = NonRecordingSpan(shown.ids)
         if span.is_recording():
-            attributes: dict[str, Any] = self._attributes.at_end(owner, leaf)
+            attributes = self._attributes.at_end(owner, leaf)
             if attributes:
                 span.set_attributes(attributes)
             if owner.outcome == "error":
