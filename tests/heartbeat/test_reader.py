@@ -11,9 +11,11 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from tokenbeat.heartbeat.beating import Beating
 from tokenbeat.heartbeat.reader import HeartbeatReader
 from tokenbeat.settings import AgentSettings
 from tokenbeat.usage.counts import INPUT
@@ -332,3 +334,40 @@ def test_a_fork_in_the_middle_of_a_request_leaves_a_child_that_beats(
     assert status_of(child) == 0
     assert reader.force_flush()
     assert server.receiver.total("tokens.input") == 107
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="platform: no fork")
+def test_a_fork_after_the_end_begins_nothing(
+    process_books: Ledger, server: Any, new_reader: Any, status_of: Callable[[int], int]
+) -> None:
+    reader = new_reader()
+    reader.shutdown()
+    child = os.fork()
+    if child == 0:
+        os._exit(int(reader.beats or HeartbeatReader.of_process() is not None))
+    assert status_of(child) == 0
+    assert server.requests == []
+
+
+def test_a_provider_that_is_not_the_sdks_is_left_alone(
+    process_books: Ledger, server: Any, call: Any, new_reader: Any
+) -> None:
+    reader = new_reader()
+    reader._set_meter_provider(NoOpMeterProvider())
+    call(process_books)
+    assert reader.force_flush()
+    assert server.receiver.total("tokens.input") == 100
+
+
+def test_a_flush_that_fails_says_that_nothing_is_sure(
+    lenient_guard: None,
+    process_books: Ledger,
+    new_reader: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_: object, *, timeout_s: float) -> bool:
+        raise NotImplementedError  # an error of ours, which no call from outside brings about
+
+    reader = new_reader()
+    monkeypatch.setattr(Beating, "flush", broken)
+    assert not reader.force_flush()

@@ -142,9 +142,9 @@ class HeartbeatReader(MetricReader):
 
     def __init__(self, *, settings: AgentSettings | None = None) -> None:
         self._leaving = False
-        self._beating: Beating | None = None
+        self._running: tuple[Sender, Beating] | None = None
         self._sender: Sender | None = None
-        self._private: _PrivateMetrics | None = None
+        self._private = _PrivateMetrics()
         self._health = HealthSlot()
         # An exception from here would cancel all instrumentation of the process.
         with _START:
@@ -173,12 +173,11 @@ class HeartbeatReader(MetricReader):
         except (PlaintextRefused, UrlRefused) as error:
             _LOGGER.error("No heartbeats: %s", error)  # noqa: TRY400 the sentence says it all
             return
-        private = _PrivateMetrics()
-        self._sender = sender
-        self._private = private
-        self._beating = Beating(
-            sender, books=books, clock=SYSTEM_CLOCK, before_beat=self._before_beat
+        beating = Beating(
+            sender, books=books, clock=SYSTEM_CLOCK, before_beat=self._private.compare
         )
+        self._sender = sender
+        self._running = (sender, beating)
         _CURRENT.reader = self
         after_fork: WeakMethod[Any] = WeakMethod(self._after_fork)
 
@@ -188,12 +187,12 @@ class HeartbeatReader(MetricReader):
                 method()
 
         on_fork(renew)
-        self._beating.watch()
+        beating.watch()
 
     @property
     def beats(self) -> bool:
         """Whether this reader sends heartbeats, or will with the first call."""
-        return self._beating is not None
+        return self._running is not None
 
     def begin(self, *, health: HealthCallable | None = None) -> None:
         """Beat from now on, also before the first call. A second time does nothing.
@@ -203,8 +202,9 @@ class HeartbeatReader(MetricReader):
         """
         if health is not None:
             self._health.put(health)
-        if self._beating is not None:
-            self._beating.begin()
+        if self._running is not None:
+            _, beating = self._running
+            beating.begin()
 
     def heartbeat_figures(self) -> HeartbeatFigures:
         """Metrics ``tokenbeat.heartbeat.{sent,failed,undelivered_tokens,age}``."""
@@ -218,10 +218,11 @@ class HeartbeatReader(MetricReader):
         Returns:
             Whether the control plane holds everything; True where no heartbeats are sent.
         """
-        if self._beating is None:
+        if self._running is None:
             return True
+        _, beating = self._running
         with _STOP:
-            return self._beating.flush(timeout_s=timeout_millis / _MS_PER_S)
+            return beating.flush(timeout_s=timeout_millis / _MS_PER_S)
         return False
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:
@@ -233,16 +234,14 @@ class HeartbeatReader(MetricReader):
         if self._leaving:
             return
         with _STOP:
-            beating, self._beating = self._beating, None
-            if beating is None:
+            running, self._running = self._running, None
+            if running is None:
                 return
+            sender, beating = running
             beating.stop(timeout_s=max(timeout_millis, 0) / _MS_PER_S)
-            if _CURRENT.reader is self:
-                _CURRENT.reader = None
-            if self._private is not None:
-                self._private.stop()
-            if self._sender is not None:
-                self._sender.close()
+            _CURRENT.reader = None
+            self._private.stop()
+            sender.close()
 
     def _set_meter_provider(self, meter_provider: ApiMeterProvider) -> None:
         super()._set_meter_provider(meter_provider)
@@ -261,12 +260,8 @@ class HeartbeatReader(MetricReader):
     ) -> None:
         """Nothing: what another provider collects is not ours to send."""
 
-    def _before_beat(self) -> None:
-        if self._private is not None:
-            self._private.compare()
-
     def _after_fork(self) -> None:
-        if self._beating is not None:
-            if self._private is not None:
-                self._private.begin_child()
-            self._beating.begin_child()
+        if self._running is not None:
+            _, beating = self._running
+            self._private.begin_child()
+            beating.begin_child()
