@@ -15,8 +15,7 @@ from tokenbeat.ledger.express import Express
 from tokenbeat.ledger.records import NO_NOTES, Notes, Record, encode
 from tokenbeat.ledger.report import CallToken, Report, RunRef
 from tokenbeat.ledger.running import Running
-from tokenbeat.ledger.snapshot import BookCounts, CellState, Snapshot
-from tokenbeat.usage.counts import CACHED, FAILED_ATTEMPTS, WITH_USAGE, finished
+from tokenbeat.ledger.viewing import view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
     from tokenbeat.clock import Clock
     from tokenbeat.ledger.journal import Journal
     from tokenbeat.ledger.notices import CallObserver
+    from tokenbeat.ledger.snapshot import Snapshot
     from tokenbeat.usage.call import Outcome
     from tokenbeat.usage.caller import Caller
-    from tokenbeat.usage.counts import Counts
     from tokenbeat.usage.tokens import TokenUsage
 
 _LOGGER = logging.getLogger(__name__)
@@ -255,38 +254,13 @@ class Ledger:
         """
         self.expire()
         with self._lock:
-            accounts = self._accounts
             at_ns = self._decisions.now_ns()
             self._running.forget(at_ns, acknowledging=self.acknowledging)
-            cuts = accounts.cuts
-            if cuts is not None:
-                cuts.close_before(at_ns, accounts.counts_of)
-            cells = [
-                CellState(key, counts, changed)
-                for key, (counts, changed) in accounts.cells.items()
-                if changed > since
-            ]
-            totals = accounts.totals
-            runs = [run.state(since=since) for run in accounts.runs.values() if run.changed > since]
-            return Snapshot(
-                incarnation=self.incarnation, started_ns=self.started_ns, revision=self._applied,
-                at_ns=at_ns, cells=tuple(sorted(cells, key=lambda cell: cell.changed)),
-                runs=tuple(sorted(runs, key=lambda run: run.changed)),
-                cuts=() if cuts is None else cuts.kept(), open=accounts.open_calls,
-                totals=totals, books=self._book_counts(totals),
+            return view(
+                self._accounts, incarnation=self.incarnation, started_ns=self.started_ns,
+                revision=self._applied, at_ns=at_ns, since=since, journal=self._journal,
+                journal_errors=self._journal_errors,
             )  # fmt: skip
-
-    def _book_counts(self, totals: Counts) -> BookCounts:
-        accounts, journal = self._accounts, self._journal
-        return BookCounts(
-            started=accounts.started, finished=finished(totals),
-            with_usage=totals[WITH_USAGE], unattributed=accounts.unattributed,
-            cached=totals[CACHED], failed_attempts=totals[FAILED_ATTEMPTS],
-            anomalies=dict(accounts.anomalies), reconciliations=dict(accounts.reconciliations),
-            folded_cells=accounts.folded,
-            journal_bytes=0 if journal is None else journal.bytes_written,
-            journal_errors=self._journal_errors, degraded=self._journal_errors > 0,
-        )  # fmt: skip
 
     def wait_for_change(self, revision: int, timeout_s: float) -> bool:
         """Waits until something beyond ``revision`` is applied; False after ``timeout_s``."""
