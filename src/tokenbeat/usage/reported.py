@@ -16,10 +16,11 @@ never raises: what it cannot believe is left out and named.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from tokenbeat.usage import names
 from tokenbeat.usage.combined import add_usage
+from tokenbeat.usage.plain import plain_usage
 from tokenbeat.usage.reading import Reading, group_of
 from tokenbeat.usage.settling import settle
 
@@ -69,6 +70,15 @@ def read_usage(
         "cache_creation_input_tokens": 200, "output_tokens": 50}`` is input 1200 (900 read, 200
         written), output 50.
     """
+    if type(raw) is dict:
+        plain = plain_usage(cast("dict[str, Any]", raw), most=max_call_tokens)
+        if plain is not None:
+            return Reported(plain)
+    return read_any(cast("Any", raw), provider=provider, max_call_tokens=max_call_tokens)
+
+
+def read_any(raw: object, *, provider: str | None, max_call_tokens: int) -> Reported:
+    """`read_usage` for what is not of the plain shape; for that the same, more slowly."""
     group = group_of(raw)
     if not group:
         return NOTHING if group is not None or raw is None else _NOT_A_USAGE

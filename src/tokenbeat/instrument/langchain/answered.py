@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from tokenbeat.usage.combined import usage_of_candidates
-from tokenbeat.usage.reported import NOTHING, Reported, read_first
+from tokenbeat.usage.reported import NOTHING, Reported, read_first, read_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,55 +58,89 @@ def read_answer(
         raw_heard: The one usage that the stream's chunks carried, as it was given.
         heard: What that was read as, so that it is not read again.
     """
-    prompts = getattr(response, "generations", None) or ()
+    prompts: Sequence[Sequence[Any]] = getattr(response, "generations", None) or ()
     output = getattr(response, "llm_output", None)
-    llm_output = cast("dict[str, Any]", output) if isinstance(output, dict) else None
-    cached = False
-    model: str | None = None
-    response_id: str | None = None
-    finish_reasons: list[str] = []
-    reports: list[Reported] = []
+    if not output and len(prompts) == 1 and len(prompts[0]) == 1:
+        return _read_candidate(
+            prompts[0][0],
+            provider=provider, request_model=request_model, raw_heard=raw_heard, heard=heard,
+            usage_wanted=True,
+        )  # fmt: skip
+    llm_output = cast("dict[str, Any]", output) if isinstance(output, dict) else _EMPTY
     request_level = NOTHING
     if llm_output:
         request_level = read_first(_request_places(llm_output), provider=provider)
-        model = _model(llm_output)
-        response_id = _text(llm_output.get("id"))
-    for candidates in prompts:
-        for generation in candidates:
-            message = getattr(generation, "message", None)
-            told = getattr(message, "usage_metadata", None)
-            metadata: dict[str, Any] = getattr(message, "response_metadata", None) or _EMPTY
-            info: dict[str, Any] = getattr(generation, "generation_info", None) or _EMPTY
-            if told and not cached and told.get("total_cost") == 0 and "total_cost" in told:
-                cached = True
-            if request_level.usage is None:
-                if told is not None and told == raw_heard and heard is not None:
-                    reports.append(Reported(heard))
-                else:
-                    places = _generation_places(told, metadata, info)
-                    reports.append(read_first(places, provider=provider))
-            if model is None:
-                model = _model(metadata) or _model(info)
-            if response_id is None:
-                response_id = (
-                    _text(metadata.get("id"))
-                    or _text(info.get("id"))
-                    or _message_id(message, provider=provider)
-                )
-            reason = (
-                info.get("finish_reason")
-                or metadata.get("finish_reason")
-                or metadata.get("stop_reason")
-                or metadata.get("done_reason")
-            )
-            if reason and isinstance(reason, str):
-                finish_reasons.append(once(reason))
+    wanted = request_level.usage is None
+    answers = [
+        _read_candidate(
+            generation,
+            provider=provider,
+            request_model=request_model,
+            raw_heard=raw_heard,
+            heard=heard,
+            usage_wanted=wanted,
+        )
+        for candidates in prompts
+        for generation in candidates
+    ]
+    model = _model(llm_output)
+    models = [answer.model for answer in answers if answer.model is not None]
+    ids = [answer.response_id for answer in answers if answer.response_id is not None]
+    response_id = _text(llm_output.get("id"))
     return Answer(
-        _combined(request_level, reports),
-        cached,
+        _combined(
+            request_level,
+            [answer.reported for answer in answers] if wanted else [],
+        ),
+        any(answer.cached for answer in answers),
+        next(iter(models), None) if model is None else once(model, known=request_model),
+        next(iter(ids), None) if response_id is None else response_id,
+        tuple([reason for answer in answers for reason in answer.finish_reasons]),
+    )
+
+
+def _read_candidate(  # noqa: PLR0913 as `read_answer`
+    generation: Any,  # noqa: ANN401 LangChain's, of any version
+    *,
+    provider: str,
+    request_model: str | None,
+    raw_heard: object,
+    heard: TokenUsage | None,
+    usage_wanted: bool,
+) -> Answer:
+    """What one generation says. Spelled out: almost every call has just this one."""
+    message = getattr(generation, "message", None)
+    told: Any = getattr(message, "usage_metadata", None)
+    metadata: dict[str, Any] = getattr(message, "response_metadata", None) or _EMPTY
+    info: dict[str, Any] = getattr(generation, "generation_info", None) or _EMPTY
+    reported = NOTHING
+    if usage_wanted:
+        if heard is not None and told is not None and told == raw_heard:
+            reported = Reported(heard)
+        else:
+            if told and not says_nothing(told):
+                reported = read_usage(told, provider=provider)
+            if reported.usage is None:
+                places = _generation_places(told, metadata, info)
+                reported = read_first(places, provider=provider)
+    model = metadata.get("model_name")
+    if not model or not isinstance(model, str):
+        model = _model(metadata) or _model(info)
+    response_id = metadata.get("id")
+    if not response_id or not isinstance(response_id, str):
+        response_id = _text(info.get("id")) or _message_id(message, provider=provider)
+    reason = (
+        info.get("finish_reason")
+        or metadata.get("finish_reason")
+        or metadata.get("stop_reason")
+        or metadata.get("done_reason")
+    )
+    return Answer(
+        reported,
+        bool(told) and told.get("total_cost") == 0,
         None if model is None else once(model, known=request_model),
         response_id,
-        tuple(finish_reasons),
+        (once(reason),) if reason and isinstance(reason, str) else (),
     )
 
 
