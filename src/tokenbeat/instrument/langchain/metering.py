@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenbeat.attribution import Scope, enter
@@ -141,20 +140,7 @@ class Meter:
 
     # Chunks --------------------------------------------------------------------------------
 
-    def chunk(self, run_id: UUID, chunk: Any) -> None:  # noqa: ANN401 LangChain's, of any version
-        """A chunk of a stream arrived."""
-        call = self._calls.open.get(run_id.int)
-        if call is None:
-            return
-        report = call.report
-        now_ns = monotonic_ns()
-        if report.first_chunk_ns is None:
-            report.first_chunk_ns = now_ns
-            report.stream = True
-        report.last_chunk_ns = now_ns
-        report.chunks += 1
-        message = getattr(chunk, "message", None)
-        if message is not None:
-            told = message.usage_metadata
-            if told is not None and not says_nothing(told):
-                call.hear(told)
+    def chunk(self, call: OpenCall, told: Any) -> None:  # noqa: ANN401 LangChain's, of any version
+        """A chunk told what its stream has used."""
+        if not says_nothing(told):
+            call.hear(told)
