@@ -73,13 +73,15 @@ class TokenbeatHandler(BaseCallbackHandler):
         return True
 
     # LangChain asks these before each event, of each chunk too: plain attributes are read fastest.
-    ignore_llm: bool = False
-    ignore_chat_model: bool = False
-    ignore_chain: bool = False
-    ignore_agent: bool = False
-    ignore_retriever: bool = False
-    ignore_retry: bool = True  # starts and errors tell of retries
-    ignore_custom_event: bool = True  # the application's own
+    # They are properties in its own class. Starts and errors tell of retries; the application's own
+    # events are not looked at.
+    ignore_llm: bool = False  # pyright: ignore[reportIncompatibleMethodOverride]
+    ignore_chat_model: bool = False  # pyright: ignore[reportIncompatibleMethodOverride]
+    ignore_chain: bool = False  # pyright: ignore[reportIncompatibleMethodOverride]
+    ignore_agent: bool = False  # pyright: ignore[reportIncompatibleMethodOverride]
+    ignore_retriever: bool = False  # pyright: ignore[reportIncompatibleMethodOverride]
+    ignore_retry: bool = True  # pyright: ignore[reportIncompatibleMethodOverride]
+    ignore_custom_event: bool = True  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def silence(self) -> None:
         """Stops hearing anything, also of what runs now; what is open is entered as abandoned."""
