@@ -149,6 +149,44 @@ def test_a_flush_that_takes_too_long_says_no(rig: Any, beating: Any, reply: Any)
     gate.set()
 
 
+def test_while_it_ends_a_flush_says_no(rig: Any, beating: Any, reply: Any) -> None:
+    gate, arrived = threading.Event(), threading.Event()
+
+    def hangs(_: bytes) -> Any:
+        arrived.set()
+        gate.wait(20)
+        return reply(500)
+
+    rig.answers = hangs
+    thread = beating()
+    thread.begin()
+    assert arrived.wait(10)
+    ending = threading.Thread(target=thread.stop, kwargs={"timeout_s": 5})
+    ending.start()
+    until(lambda: thread._stopping_by_ns is not None)
+    assert not thread.flush(timeout_s=5)
+    gate.set()
+    ending.join()
+
+
+def test_an_end_without_any_time_sends_no_final_beat(
+    rig: Any, beating: Any, new_receiver: Any
+) -> None:
+    rig.answers = new_receiver().receive
+    thread = beating()
+    rig.call(100, 20)
+    thread.begin()
+    until(lambda: bool(rig.transport.bodies))
+    inner = thread._thread
+    # The thread finds its time over however quick it is: the end was due before it was asked for.
+    with thread._changed:
+        thread._stopping_by_ns = 0
+        thread._changed.notify_all()
+    inner.join(10)
+    assert not inner.is_alive()
+    assert all(not message["tokenbeat"]["final"] for message in rig.transport.messages)
+
+
 def test_a_child_beats_only_if_the_parent_did(rig: Any, beating: Any) -> None:
     thread = beating()
     thread.begin_child()

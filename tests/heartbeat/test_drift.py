@@ -74,6 +74,19 @@ def test_a_foreign_addition_is_found_once(
     assert check.compare(collect()) == {}, "and still the same"
 
 
+def test_instruments_that_are_not_compared_are_passed_over(
+    rig: Any, check: DriftCheck, collect: Any, provider: Any
+) -> None:
+    rig.call(100, 20)
+    collect()
+    scope = next(iter(provider[0]._meters))
+    meter = provider[0].get_meter(scope.name, scope.version, schema_url=scope.schema_url)
+    meter.create_counter("tokenbeat.something_else").add(5)
+    theirs = provider[0].get_meter("application").create_counter(semconv.INFERENCE_INPUT_TOKENS)
+    theirs.add(5, {semconv.INCARNATION: rig.ledger.incarnation})
+    assert check.compare(collect()) == {}
+
+
 def test_a_point_that_is_missing_is_found(rig: Any, check: DriftCheck, collect: Any) -> None:
     rig.call(100, 20)
     collect()

@@ -15,6 +15,7 @@ from opentelemetry.sdk.metrics.export import (
     PeriodicExportingMetricReader,
 )
 
+from tokenbeat.clock import ManualClock
 from tokenbeat.heartbeat.exporter import HeartbeatExporter
 from tokenbeat.settings import AgentSettings
 from tokenbeat.telemetry import install
@@ -116,6 +117,27 @@ def test_with_no_time_left_its_end_sends_nothing(
     call(process_books)
     exporter.shutdown(timeout_millis=-0.18)
     assert server.requests == []
+
+
+def test_what_does_not_fit_into_its_time_is_not_there_yet(
+    process_books: Ledger, server: Any, call: Any, settings: AgentSettings
+) -> None:
+    exporter = HeartbeatExporter(settings=settings)
+    exporter._clock = clock = ManualClock()
+    for number in range(300):
+        call(process_books, 10, 1, model=f"model-{number}-{'x' * 200}")
+
+    def late(handler: Any) -> None:
+        clock.advance(60_000_000_000)
+        handler.answer_as(server.receiver)
+
+    server.otherwise = late
+    assert exporter.export(NOTHING) is MetricExportResult.FAILURE
+    assert 0 < server.receiver.total("tokens.input") < 3_000
+    server.answer_well()
+    assert exporter.export(NOTHING) is MetricExportResult.SUCCESS
+    assert server.receiver.total("tokens.input") == 3_000
+    exporter.shutdown()
 
 
 def test_a_users_health_goes_out(

@@ -34,6 +34,20 @@ def receiver(rig: Any, new_receiver: Any) -> Any:
     return made
 
 
+def test_a_server_that_takes_no_size_is_warned_about_and_nothing_is_lost(
+    rig: Any, new_receiver: Any, reply: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver = new_receiver()
+    rig.answers = always(reply(413))
+    rig.call(100, 20)
+    with caplog.at_level(logging.WARNING):
+        rig.beat(20)
+    assert "too large" in caplog.text
+    rig.answers = receiver.receive
+    rig.beat(2)
+    assert receiver.total("tokens.input") == 100
+
+
 def test_a_cell_that_grew_too_much_climbs_while_the_rest_goes_on(
     rig: Any, new_receiver: Any
 ) -> None:

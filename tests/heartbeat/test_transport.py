@@ -81,6 +81,15 @@ def test_a_port_where_nobody_listens_was_not_reached(server: Any) -> None:
     assert caught.value.kind == "connect"
 
 
+def test_a_server_that_speaks_no_tls_is_said_as_such(server: Any) -> None:
+    url = server.url.replace("http:", "https:")
+    transport = HttpTransport(heartbeat_url(url, allow_plaintext=False))
+    with pytest.raises(NoAnswer) as caught:
+        post(transport)
+    assert caught.value.kind == "tls"
+    transport.close()
+
+
 def test_a_slow_server_is_left_in_time(server: Any, transport: HttpTransport) -> None:
     done = threading.Event()
     server.wait_before_answering(done)

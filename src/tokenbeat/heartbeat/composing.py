@@ -51,6 +51,8 @@ class Wanted:
 class Outgoing:
     """A beat on its way, and what its acknowledgement would mean."""
 
+    account: Account
+    """The incarnation whose counts it carries."""
     body: bytes
     headers: Mapping[str, str]
     base: int
@@ -84,6 +86,7 @@ def compose(account: Account, snapshot: Snapshot, *, wanted: Wanted) -> Outgoing
     if wanted.with_beat:
         packed = _add_beat(message, account, snapshot, wanted=wanted)
     return Outgoing(
+        account=account,
         body=to_bytes(message),
         headers={INCARNATION_HEADER: account.incarnation},
         base=account.settled.base,

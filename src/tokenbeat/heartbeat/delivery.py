@@ -142,10 +142,8 @@ class Delivery:
             answer: What came back.
             now_ns: Monotonic time: nanoseconds.
         """
-        account = self._account
+        account = outgoing.account
         self.more = False
-        if account is None:
-            return self._schedule.idle()
         unreached = isinstance(answer, Failed) and not answer.reached
         if not isinstance(answer, Acknowledged) and not unreached and outgoing.nonce is not None:
             # Also after a refusal: a copy that something in between made may yet get through.
@@ -169,13 +167,14 @@ class Delivery:
                 return self._schedule.failed(after_s=after_s)
             case Failed():
                 return self._failed(answer, now_ns=now_ns)
-            case Misdirected(reason=reason):
+            case _:
+                misdirected: Misdirected = answer  # what is left, or the checkers complain
                 self._notices.warn(
-                    f"misdirected:{answer.status}",
+                    f"misdirected:{misdirected.status}",
                     "%s does not take heartbeats: %s. Counting goes on and nothing is lost; "
                     "check TOKENBEAT_CONTROL_PLANE_URL and the key's service.",
                     self._identity.url,
-                    reason,
+                    misdirected.reason,
                 )
                 return self._schedule.failed()
 

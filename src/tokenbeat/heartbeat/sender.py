@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tokenbeat.clock import Clock
+    from tokenbeat.heartbeat.account import Account
     from tokenbeat.heartbeat.composing import Outgoing
     from tokenbeat.heartbeat.keys import Keys
     from tokenbeat.heartbeat.transport import Transport
@@ -212,7 +213,7 @@ class Sender:
             self._on_disk(lambda disk: disk.sync())
             answer = self._exchange(outgoing, timeout_s=timeout_s)
             wait_s = self._delivery.settle(outgoing, answer, now_ns=self._clock.monotonic_ns())
-            return self._settled(books, answer, wait_s)
+            return self._settled(books, outgoing.account, answer, wait_s)
 
     def _exchange(self, outgoing: Outgoing, *, timeout_s: float) -> Answer:
         # Below the interval, so that beats do not pile up; but nobody answers in no time.
@@ -228,19 +229,18 @@ class Sender:
             return Failed(status=None, reason=str(error), reached=error.kind != "connect")
         return read_answer(reply, now_wall_ns=self._clock.wall_ns())
 
-    def _settled(self, books: BookSource, answer: Answer, wait_s: float) -> Beaten:
-        account = self._delivery.account
-        undelivered = 0
-        if account is not None:
-            undelivered = account.undelivered_tokens(by_window=self._delivery.by_window)
+    def _settled(
+        self, books: BookSource, account: Account, answer: Answer, wait_s: float
+    ) -> Beaten:
+        undelivered = account.undelivered_tokens(by_window=self._delivery.by_window)
         acknowledged = isinstance(answer, (Acknowledged, WindowTaken))
         self._figures.settled(acknowledged=acknowledged, undelivered_tokens=undelivered)
         complete = acknowledged and undelivered == 0
         more = self._delivery.more
-        if isinstance(answer, Acknowledged) and account is not None:
+        if isinstance(answer, Acknowledged):
             books.acknowledge(account.settled.base)
             complete = account.settled.base >= account.seen
-        if isinstance(answer, WindowTaken) and account is not None:
+        if isinstance(answer, WindowTaken):
             baseline = account.windows.baseline
             self._on_disk(lambda disk: disk.save_baseline(account.books, baseline))
         if isinstance(answer, KeyRefused):
