@@ -9,6 +9,7 @@ import pytest
 
 from tokenbeat.clock import ManualClock
 from tokenbeat.ledger.books import Ledger
+from tokenbeat.ledger.notices import CallObserver
 from tokenbeat.usage.caller import Caller
 from tokenbeat.usage.counts import INPUT, OK
 from tokenbeat.usage.tokens import TokenUsage
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 LEAD = Caller().child("lead_agent", "lead")
 
 
-class Listener:
+class Listener(CallObserver):
+    """All that an observer is told."""
+
     def __init__(self) -> None:
         self.heard: list[tuple[str, int, int]] = []
 
