@@ -104,20 +104,25 @@ class TokenUsage:
             or modes[0] + modes[1] + modes[2] > inp
             or modes[3] + modes[4] + modes[5] > out
         ):
-            self._refuse()
+            raise self._impossible()
 
-    def _refuse(self) -> None:
-        """Raises for the first whole that is less than its parts."""
-        for whole, parts in PARTS:
-            whole_tokens: int | None = getattr(self, whole)
-            part_tokens = sum(getattr(self, part) or 0 for part in parts)
-            if part_tokens > (whole_tokens or 0):
-                raise ImpossibleUsage(
-                    part="+".join(part for part in parts if getattr(self, part)),
-                    part_tokens=part_tokens,
-                    whole=whole,
-                    whole_tokens=whole_tokens,
-                )
+    def _impossible(self) -> ImpossibleUsage:
+        """The first whole that is less than its parts; there is one."""
+
+        def of_parts(parts: tuple[str, ...]) -> int:
+            return sum(getattr(self, part) or 0 for part in parts)
+
+        whole, parts = next(
+            (whole, parts)
+            for whole, parts in PARTS
+            if of_parts(parts) > (getattr(self, whole) or 0)
+        )
+        return ImpossibleUsage(
+            part="+".join(part for part in parts if getattr(self, part)),
+            part_tokens=of_parts(parts),
+            whole=whole,
+            whole_tokens=getattr(self, whole),
+        )
 
     @property
     def known(self) -> bool:
