@@ -34,6 +34,7 @@ class Clients:
     def __init__(self, server: ModelServer) -> None:
         self._server = server
         self._open: list[Any] = []
+        self._open_sync: list[Any] = []
 
     def openai(self, **settings: Any) -> ChatOpenAI:
         settings.setdefault("model", "gpt-4o")
@@ -47,6 +48,7 @@ class Clients:
             max_retries=0,
         )  # fmt: skip
         self._open.append(model.async_client._client)
+        self._open_sync.append(model.client._client)
         return model
 
     def anthropic(self, **settings: Any) -> ChatAnthropic:
@@ -60,6 +62,8 @@ class Clients:
     async def close(self) -> None:
         for client in self._open:
             await client.close()
+        for client in self._open_sync:
+            client.close()
 
 
 @pytest.fixture

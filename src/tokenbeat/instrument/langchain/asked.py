@@ -28,6 +28,8 @@ _NUMBERS: Final = (
 )
 """Parameter, span attribute, type. Sampling settings alone: stop sequences can quote a prompt."""
 
+_SETTINGS: Final = frozenset({"n", *(name for name, _, _ in _NUMBERS)})
+
 _ADDRESSES: Final = (
     "openai_api_base",
     "base_url",
@@ -35,6 +37,7 @@ _ADDRESSES: Final = (
     "azure_endpoint",
     "endpoint_url",
 )
+_ANY_ADDRESS: Final = frozenset(_ADDRESSES)
 
 
 def request_model(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
@@ -49,6 +52,8 @@ def request_model(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> str
 
 def request_params(params: Mapping[str, Any]) -> dict[str, object] | None:
     """Span attributes for the sampling settings that were set; None where none was."""
+    if _SETTINGS.isdisjoint(params):
+        return None
     found: dict[str, object] | None = None
     for name, attribute, kind in _NUMBERS:
         value = params.get(name)
@@ -73,6 +78,8 @@ def server(serialized: Mapping[str, Any] | None) -> tuple[str | None, int | None
     if not isinstance(kwargs, dict):
         return None, None
     settings = cast("dict[str, Any]", kwargs)
+    if _ANY_ADDRESS.isdisjoint(settings):
+        return None, None
     for name in _ADDRESSES:
         address = settings.get(name)
         if address and isinstance(address, str):

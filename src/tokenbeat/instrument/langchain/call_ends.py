@@ -51,7 +51,8 @@ class CallEnds:
             heard=report.heard,
         )
         if not again:
-            _leave(call)
+            call.open = False
+            leave(call)
         elif call.request is not None:
             return  # its request was ended by all of its prompts
         shared = call.request
@@ -68,7 +69,8 @@ class CallEnds:
         """
         if self._calls.close(call.key, orphaned=True) is not call:
             return
-        _leave(call)
+        call.open = False
+        leave(call)
         report = call.report
         if call.told:
             call.read_told()
@@ -99,7 +101,8 @@ class CallEnds:
         if call.heard_chunks > 1 and report.heard is not None:
             # LangChain adds the usage of all chunks up, also where each repeats a growing total.
             usage = report.heard
-        report.finish_reasons = answer.finish_reasons
+        if answer.finish_reasons:
+            report.finish_reasons = answer.finish_reasons
         call.ledger.end(
             report,
             outcome="ok" if error is None else call_outcome(error),
@@ -112,11 +115,6 @@ class CallEnds:
             error_type=None if error is None else error_type(error),
             anomalies=anomalies,
         )
-
-
-def _leave(call: OpenCall) -> None:
-    call.scope.open = False
-    leave(call.scope)
 
 
 def _merged(shared: SharedRequest) -> tuple[Answer, BaseException | None]:

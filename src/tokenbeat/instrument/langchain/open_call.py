@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tokenbeat.attribution import Scope
 from tokenbeat.usage.combined import merge_stream
 from tokenbeat.usage.reported import read_usage
 
@@ -11,11 +12,11 @@ if TYPE_CHECKING:
     from asyncio import Task
     from weakref import ref
 
-    from tokenbeat.attribution import Scope
     from tokenbeat.instrument.langchain.framework_run import FrameworkRun
     from tokenbeat.ledger.books import Ledger
     from tokenbeat.ledger.report import Report
     from tokenbeat.usage.call import Outcome
+    from tokenbeat.usage.caller import Caller
 
 MOST_ENDED: Final = 64
 """Calls whose end was told that are remembered: a second end comes at once or never. What is kept
@@ -26,17 +27,15 @@ _READ_AT_ONCE: Final = 2
 _READ_EVERY: Final = 64
 
 
-class OpenCall:
-    """One model run.
+class OpenCall(Scope):
+    """One model run, which is a scope of kind ``call``: observers hear of the call, not of it.
 
     Attributes:
         key: ``run_id.int``.
         ledger: The books in which it was started.
         report: It, in the books. Prompts of one text-completion request share one.
-        scope: Its scope of kind ``call``.
-        parent: The framework run that it is in, or None.
+        within: The framework run that it is in, or None.
         request: The request that several prompts share, or None.
-        lane: Where it started.
         task: The asyncio task where it started, or None.
         lost: Calls back when LangChain drops the run's id.
         when_done: What was added to the task's done-callbacks.
@@ -45,52 +44,61 @@ class OpenCall:
         heard_chunks: How many chunks carried usage.
     """
 
-    __slots__ = (
-        "heard_chunks", "key", "lane", "ledger", "lost", "parent", "raw_heard", "report", "request",
-        "scope", "task", "told", "when_done",
-    )  # fmt: skip
+    # Defaults stand on the class, as those of `Scope`.
+    report: Report
+    kind = "call"
+    started_ns = 0
+    request: SharedRequest | None = None
+    task: Task[Any] | None = None
+    lost: ref[Any] | None = None
+    when_done: Any = None
+    told: list[object] | None = None
+    raw_heard: object = None
+    heard_chunks = 0
 
-    def __init__(  # noqa: PLR0913 what is known at its start
+    def __init__(  # noqa: PLR0913 what is known at its start  # pyright: ignore[reportMissingSuperCall] sets what most calls change
         self,
         key: int,
         *,
+        operation: str,
         ledger: Ledger,
-        report: Report,
-        scope: Scope,
-        parent: FrameworkRun | None,
-        lane: int,
-        task: Task[Any] | None,
+        within: FrameworkRun | None,
+        around: Scope | None,
+        caller: Caller,
+        agent: str | None,
     ) -> None:
         self.key = key
+        self.name = operation
         self.ledger = ledger
-        self.report = report
-        self.parent = parent
-        self.lane = lane
-        self.task = task
-        self.scope = scope
-        self.request: SharedRequest | None = None
-        self.lost: ref[Any] | None = None
-        self.when_done: Any = None
-        self.told: list[object] = []
-        self.raw_heard: object = None
-        self.heard_chunks = 0
+        self.within = within
+        self.parent = around
+        self.caller = caller
+        if agent is not None:
+            self.agent = agent
+        if around is None:
+            self.root = self
+        else:
+            self.root = around.root
+            self.run, self.thread_id, self.origin = around.run, around.thread_id, around.origin
 
     def hear(self, raw: object) -> None:
         """A chunk carried usage. The first ones are read at once, of many others some at a time."""
         self.heard_chunks += 1
         self.raw_heard = raw if self.heard_chunks == 1 else None
+        if self.told is None:
+            self.told = []
         self.told.append(raw)
         if self.heard_chunks <= _READ_AT_ONCE or len(self.told) >= _READ_EVERY:
             self.read_told()
 
     def read_told(self) -> None:
         """Reads what chunks have told since the last time into ``report.heard``."""
+        told, self.told = self.told, None
         report = self.report
-        for raw in self.told:
+        for raw in told or ():
             usage = read_usage(raw, provider=report.provider).usage
             if usage is not None:
                 report.heard = merge_stream(report.heard, usage)
-        self.told.clear()
 
 
 class SharedRequest:
@@ -99,7 +107,7 @@ class SharedRequest:
     Attributes:
         params: LangChain's parameters of the request: their identity is what the prompts share.
         report: The call in the books.
-        scope: The first prompt's scope.
+        first: The first prompt.
         missing: Prompts that have not started yet.
         open: Prompts that have not ended yet.
         items: Prompts in all.
@@ -107,12 +115,12 @@ class SharedRequest:
         outcome: How a prompt ended that nobody told the end of, or None.
     """
 
-    __slots__ = ("ends", "items", "missing", "open", "outcome", "params", "report", "scope")
+    __slots__ = ("ends", "first", "items", "missing", "open", "outcome", "params", "report")
 
-    def __init__(self, params: object, *, report: Report, scope: Scope, items: int) -> None:
+    def __init__(self, params: object, *, first: OpenCall, items: int) -> None:
         self.params = params
-        self.report = report
-        self.scope = scope
+        self.report = first.report
+        self.first = first
         self.items = items
         self.missing = items - 1
         self.open = items
@@ -131,9 +139,9 @@ class Calls:
     def add(self, call: OpenCall) -> None:
         """Takes a call in that has started."""
         self.open[call.key] = call
-        parent = call.parent
-        if parent is not None and parent.open:
-            parent.below[call.key] = call
+        within = call.within
+        if within is not None and within.open:
+            within.below[call.key] = call
 
     def close(self, key: int, *, orphaned: bool = False) -> OpenCall | None:
         """Takes an open call out. Only one of several signals of its end gets it."""
@@ -141,13 +149,14 @@ class Calls:
         if call is None:
             return None
         call.lost = None
-        task, when_done = call.task, call.when_done
+        task = call.task
         if task is not None:
+            when_done = call.when_done
             call.task = call.when_done = None
             if when_done is not None:
                 task.remove_done_callback(when_done)
-        if call.parent is not None:
-            call.parent.below.pop(key, None)
+        if call.within is not None:
+            call.within.below.pop(key, None)
         kept, most = (self._orphans, MOST_ORPHANS) if orphaned else (self._told, MOST_ENDED)
         kept.pop(key, None)  # an id used again: the later call is the younger one
         kept[key] = call

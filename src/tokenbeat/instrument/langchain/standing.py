@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tokenbeat.attribution import current_scope
+from opentelemetry.context import get_current
+
+from tokenbeat.attribution.carrying import scope_in
 from tokenbeat.instrument.langchain.framework_run import FrameworkRun
 from tokenbeat.instrument.langchain.naming import NAMELESS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
+
+    from opentelemetry.context import Context
 
     from tokenbeat.attribution import Scope
     from tokenbeat.instrument.langchain.framework_run import FrameworkRuns
@@ -32,6 +36,10 @@ class Standing(NamedTuple):
     inside: Report | None
 
 
+NOWHERE: Final = Standing(None, None, None)
+"""Where a model stands that was called on its own."""
+
+
 class Standings:
     """Finds it out.
 
@@ -44,14 +52,18 @@ class Standings:
         self._runs = runs
         self._calls = calls
 
-    def of(self, parent_run_id: UUID | None) -> Standing:
+    def of(self, parent_run_id: UUID | None, context: Context | None = None) -> Standing:
         """Where the run with this parent stands.
 
         The framework's parent decides. Where it names none (a thread of the user's own, Python 3.10
         under asyncio) or one that nobody knows, what the context carried does. A label of the
         user's between the parent and the run counts in either case.
+
+        Args:
+            parent_run_id: The parent that LangChain names, or None.
+            context: The current context, if the caller has asked for it already.
         """
-        carried = current_scope()
+        carried = scope_in(get_current() if context is None else context)
         if carried is not None and carried.kind == "call":
             carried = carried.parent
         if parent_run_id is not None:
@@ -61,9 +73,9 @@ class Standings:
                 return Standing(parent, _nearer(parent.scope, carried), parent.inside)
             call = self._calls.open.get(key)
             if call is not None:
-                return Standing(call.parent, _nearer(call.scope.parent, carried), call.report)
+                return Standing(call.within, _nearer(call.parent, carried), call.report)
         if carried is None:
-            return Standing(None, None, None)
+            return NOWHERE
         origin = carried.origin
         if isinstance(origin, FrameworkRun):
             return Standing(origin, carried, origin.inside)
