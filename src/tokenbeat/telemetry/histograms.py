@@ -13,13 +13,17 @@ from tokenbeat.telemetry.waiting import WaitingRoom
 from tokenbeat.usage import counts as c
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.trace import SpanContext
 
     from tokenbeat.telemetry.attributes import Attributes
-    from tokenbeat.telemetry.instruments import GuardedHistogram, Instruments
+    from tokenbeat.telemetry.instruments import Instruments
     from tokenbeat.telemetry.options import TelemetryOptions
     from tokenbeat.usage.call import CellKey
     from tokenbeat.usage.counts import Counts
+
+    Remembered = tuple[Callable[[float, Attributes, Context], None], Attributes]
 
 _NO_SPAN: Final = set_span_in_context(INVALID_SPAN, Context())
 """A context without a span. An empty one will not do: the SDK takes the current one instead."""
@@ -75,7 +79,8 @@ class HistogramRecorder:
     def __init__(self, instruments: Instruments, *, options: TelemetryOptions) -> None:
         self.room = WaitingRoom()
         self._instruments = instruments
-        self._remembered: dict[tuple[object, ...], tuple[GuardedHistogram, Attributes]] = {}
+        # By whose value it is, then by histogram: facts are dear to look up.
+        self._remembered: dict[CallFacts | AgentFacts, dict[object, Remembered]] = {}
         self._bare: tuple[SpanContext | None, Context] = (None, _NO_SPAN)
         groups = options.histograms
         self._token_usage = options.legacy and "tokens" in groups
@@ -210,8 +215,8 @@ class HistogramRecorder:
         context: Context,
         extra: tuple[str, str] | None = None,
     ) -> None:
-        identity = (name, facts, extra)
-        remembered = self._remembered.get(identity)
+        series = self._remembered.get(facts)
+        remembered = None if series is None else series.get(extra or name)
         if remembered is None:
             attributes = cell_attributes(facts.key, incarnation=facts.incarnation)
             if facts.server_address is not None:
@@ -222,15 +227,15 @@ class HistogramRecorder:
                 attributes[semconv.ERROR_TYPE] = facts.error_type
             if extra is not None:
                 attributes[extra[0]] = extra[1]
-            remembered = self._remember(identity, name, attributes)
-        histogram, attributes = remembered
-        histogram.record(value, attributes, context=context)
+            remembered = self._remember(facts, extra or name, name, attributes)
+        record, attributes = remembered
+        record(value, attributes, context)
 
     def _record_agent(
         self, name: str, facts: AgentFacts, value: float, *, context: Context
     ) -> None:
-        identity = (name, facts)
-        remembered = self._remembered.get(identity)
+        series = self._remembered.get(facts)
+        remembered = None if series is None else series.get(name)
         if remembered is None:
             attributes: Attributes = {}
             if facts.name is not None:
@@ -243,9 +248,9 @@ class HistogramRecorder:
                 attributes[semconv.ERROR_TYPE] = facts.error_type
             if facts.incarnation is not None:
                 attributes[semconv.INCARNATION] = facts.incarnation
-            remembered = self._remember(identity, name, attributes)
-        histogram, attributes = remembered
-        histogram.record(value, attributes, context=context)
+            remembered = self._remember(facts, name, name, attributes)
+        record, attributes = remembered
+        record(value, attributes, context)
 
     def _context_of(self, span: SpanContext | None) -> Context:
         """A context with nothing but the span's ids: the call's own would keep all of it alive.
@@ -261,13 +266,13 @@ class HistogramRecorder:
         return context
 
     def _remember(
-        self, identity: tuple[object, ...], name: str, attributes: Attributes
-    ) -> tuple[GuardedHistogram, Attributes]:
+        self, facts: CallFacts | AgentFacts, key: object, name: str, attributes: Attributes
+    ) -> Remembered:
         histogram = self._instruments.histogram(name)
-        remembered = histogram, histogram.sets.admit(attributes)
+        remembered = histogram.record, histogram.sets.admit(attributes)
         if len(self._remembered) >= _MOST_REMEMBERED:
             self._remembered.clear()
-        self._remembered[identity] = remembered
+        self._remembered.setdefault(facts, {})[key] = remembered
         return remembered
 
 

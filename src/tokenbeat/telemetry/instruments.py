@@ -9,8 +9,10 @@ from tokenbeat.telemetry.attributes import AttributeSets
 from tokenbeat.telemetry.definitions import COUNTERS, GAUGES, HISTOGRAMS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.context import Context
-    from opentelemetry.metrics import Counter, Histogram, Meter
+    from opentelemetry.metrics import Counter, Meter
 
     from tokenbeat.telemetry.attributes import Attributes, AttributeValue
 
@@ -44,21 +46,19 @@ class GuardedCounter:
 class GuardedHistogram:
     """A histogram that keeps its attribute sets bounded."""
 
-    __slots__ = ("_histogram", "sets")
+    __slots__ = ("record", "sets")
 
     def __init__(self, name: str, *, meter: Meter) -> None:
         definition = HISTOGRAMS[name]
-        self._histogram: Histogram = meter.create_histogram(
+        histogram = meter.create_histogram(
             name,
             unit=definition.unit,
             description=definition.description,
             explicit_bucket_boundaries_advisory=definition.buckets,
         )
         self.sets = AttributeSets(name)
-
-    def record(self, value: float, attributes: Attributes, *, context: Context) -> None:
-        """Record a value under an admitted set, with the span of ``context`` as exemplar."""
-        self._histogram.record(value, attributes, context)
+        self.record: Callable[[float, Attributes, Context], None] = histogram.record
+        """Records a value under an admitted set, with the context's span as exemplar."""
 
 
 class Instruments:
