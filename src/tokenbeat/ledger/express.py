@@ -16,8 +16,8 @@ from tokenbeat.ledger.records import (
     End,
     Entry,
     Start,
-    counts_json,
     entry_json,
+    known_call_json,
     source_json,
 )
 from tokenbeat.usage.call import CellKey
@@ -95,7 +95,8 @@ class Express:
             return None
         run = report.run
         report.entry = entry = Entry(key, None if run is None else run.key, caller.instance_path)
-        report.counts = counts = KNOWN_CALL + usage.vector() + NO_CACHED_TOKENS
+        tokens = usage.vector()
+        report.counts = counts = KNOWN_CALL + tokens + NO_CACHED_TOKENS
         report.entered = True
         entering.close(report)
         entering.joins.add(report)
@@ -103,7 +104,7 @@ class Express:
         at_ns = decisions.now_ns()
         body = (
             f'{{"o":{ordinal},"t":"end","at":{at_ns},"call":{report.id}'
-            f',"entry":{entry_json(entry)},"n":{counts_json(counts)}}}'
+            f',"entry":{entry_json(entry)},"n":{known_call_json(tokens)}}}'
         ).encode("utf-8", "surrogatepass")
         record = End(ordinal, at_ns, report.id, entry, counts, _HELD_BACK, NO_NOTES)
         return record, b"%08x %b\n" % (crc32(body), body), counts

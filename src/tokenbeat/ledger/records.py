@@ -13,7 +13,7 @@ from zlib import crc32
 
 from tokenbeat.ledger.errors import MalformedRecord
 from tokenbeat.usage.call import CellKey
-from tokenbeat.usage.counts import COUNT_FIELDS, Counts
+from tokenbeat.usage.counts import CACHED_INPUT, COUNT_FIELDS, FIRST_TOKEN, Counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,6 +125,7 @@ Record = Start | End | Link | Raise | RunChange
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _COUNT_KEYS = tuple(f'"{name}":' for name in COUNT_FIELDS)
+_TOKEN_KEYS = _COUNT_KEYS[FIRST_TOKEN:CACHED_INPUT]
 _COUNT_INDEX = {name: index for index, name in enumerate(COUNT_FIELDS)}
 
 
@@ -147,6 +148,16 @@ def counts_json(counts: Counts | None) -> str:
         return "null"
     named = [f"{name}{count}" for name, count in zip(_COUNT_KEYS, counts, strict=True) if count]
     return "{" + ",".join(named) + "}"
+
+
+def known_call_json(tokens: Counts) -> str:
+    """The same of a call that ended well with known usage, of which only the tokens vary.
+
+    Args:
+        tokens: In the order of `TOKEN_FIELDS`.
+    """
+    named = [f",{name}{count}" for name, count in zip(_TOKEN_KEYS, tokens, strict=True) if count]
+    return '{"ok":1,"with_usage":1,"items":1' + "".join(named) + "}"
 
 
 def _notes_json(notes: Notes) -> str:
