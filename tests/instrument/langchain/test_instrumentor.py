@@ -13,18 +13,23 @@ import sys
 import textwrap
 import threading
 from contextvars import Context
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tracers import context as hooks
+from langchain_openai import ChatOpenAI
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
+from pydantic import SecretStr
 
 from tokenbeat import guard
 from tokenbeat.instrument.langchain import LangChainInstrumentor
 from tokenbeat.instrument.langchain.handler import TokenbeatHandler
 from tokenbeat.ledger.process import books
 from tokenbeat.settings import AgentSettings
+from tokenbeat.testing import Answer, Usage
+from tokenbeat.usage.counts import COUNT_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -241,3 +246,21 @@ def test_a_forked_child_counts_its_own_calls_in_books_of_its_own(
     os.close(reading)
     list(stream)
     assert (totals()["ok"], totals()["input_tokens"]) == (1, 100)
+
+
+def test_a_count_that_nobody_believes_is_unknown_and_noted(
+    tokenbeat_ledger: Ledger, instrumentor: LangChainInstrumentor, model_server: Any
+) -> None:
+    instrumentor.uninstrument()
+    instrumentor.instrument(settings=replace(DEFAULTS, max_call_tokens=50))
+    model_server.enqueue(*[Answer(usage=Usage(input_tokens=51, output_tokens=7))] * 2)
+    url = model_server.openai_url
+    model: Any = ChatOpenAI(
+        model="gpt-4o", base_url=url, api_key=SecretStr("any"), stream_usage=True
+    )
+    model.invoke("hello")
+    list(model.stream("hello"))
+    snapshot = tokenbeat_ledger.snapshot()
+    named = dict(zip(COUNT_FIELDS, snapshot.totals, strict=True))
+    assert (named["input_tokens"], named["output_tokens"], named["partial"]) == (0, 14, 2)
+    assert snapshot.books.anomalies["absurd:input_tokens"] >= 2

@@ -8,7 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from tokenbeat.usage.combined import usage_of_candidates
-from tokenbeat.usage.reported import NOTHING, Reported, read_first, read_usage
+from tokenbeat.usage.reported import (
+    MAX_CALL_TOKENS,
+    NOTHING,
+    Reported,
+    read_first,
+    read_usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,13 +47,14 @@ class Answer(NamedTuple):
     finish_reasons: tuple[str, ...]
 
 
-def read_answer(
+def read_answer(  # noqa: PLR0913 what is known of the call beside its response
     response: Any,  # noqa: ANN401 LangChain's LLMResult, of any version
     *,
     provider: str,
     request_model: str | None,
     raw_heard: object = None,
     heard: TokenUsage | None = None,
+    most: int = MAX_CALL_TOKENS,
 ) -> Answer:
     """Reads an ``LLMResult``, as the end or the error of a run gives it.
 
@@ -57,6 +64,7 @@ def read_answer(
         request_model: The model asked for: a name that repeats over chunks is told by it.
         raw_heard: The one usage that the stream's chunks carried, as it was given.
         heard: What that was read as, so that it is not read again.
+        most: The greatest count of tokens that is believed in one field.
     """
     prompts: Sequence[Sequence[Any]] = getattr(response, "generations", None) or ()
     output = getattr(response, "llm_output", None)
@@ -64,12 +72,14 @@ def read_answer(
         return _read_candidate(
             prompts[0][0],
             provider=provider, request_model=request_model, raw_heard=raw_heard, heard=heard,
-            usage_wanted=True,
+            usage_wanted=True, most=most,
         )  # fmt: skip
     llm_output = cast("dict[str, Any]", output) if isinstance(output, dict) else _EMPTY
     request_level = NOTHING
     if llm_output:
-        request_level = read_first(_request_places(llm_output), provider=provider)
+        request_level = read_first(
+            _request_places(llm_output), provider=provider, max_call_tokens=most
+        )
     wanted = request_level.usage is None
     answers = [
         _read_candidate(
@@ -79,6 +89,7 @@ def read_answer(
             raw_heard=raw_heard,
             heard=heard,
             usage_wanted=wanted,
+            most=most,
         )
         for candidates in prompts
         for generation in candidates
@@ -107,6 +118,7 @@ def _read_candidate(  # noqa: PLR0913 as `read_answer`
     raw_heard: object,
     heard: TokenUsage | None,
     usage_wanted: bool,
+    most: int,
 ) -> Answer:
     """What one generation says. Spelled out: almost every call has just this one."""
     message = getattr(generation, "message", None)
@@ -119,10 +131,10 @@ def _read_candidate(  # noqa: PLR0913 as `read_answer`
             reported = Reported(heard)
         else:
             if told and not says_nothing(told):
-                reported = read_usage(told, provider=provider)
+                reported = read_usage(told, provider=provider, max_call_tokens=most)
             if reported.usage is None:
                 places = _generation_places(told, metadata, info)
-                reported = read_first(places, provider=provider)
+                reported = read_first(places, provider=provider, max_call_tokens=most)
     model = metadata.get("model_name")
     if not model or not isinstance(model, str):
         model = _model(metadata) or _model(info)

@@ -42,13 +42,14 @@ class CallEnds:
                 return  # it started before this handler was there
         report = call.report
         if call.told:
-            call.read_told()
+            call.read_told(most=self._calls.most)
         answer = read_answer(
             response,
             provider=report.provider,
             request_model=report.request_model,
             raw_heard=call.raw_heard,
             heard=report.heard,
+            most=self._calls.most,
         )
         if not again:
             call.open = False
@@ -73,7 +74,7 @@ class CallEnds:
         leave(call)
         report = call.report
         if call.told:
-            call.read_told()
+            call.read_told(most=self._calls.most)
         shared = call.request
         if shared is None:
             call.ledger.end(report, outcome=outcome, usage=report.heard, partial=True)

@@ -21,6 +21,7 @@ from tokenbeat.instrument.langchain.open_call import Calls
 from tokenbeat.instrument.langchain.orphans import Orphans
 from tokenbeat.instrument.langchain.road import Road
 from tokenbeat.instrument.langchain.standing import Standings, run_name
+from tokenbeat.usage.reported import MAX_CALL_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,11 +50,12 @@ class TokenbeatHandler(BaseCallbackHandler):
     run_inline = True
     raise_error = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_call_tokens: int = MAX_CALL_TOKENS) -> None:
+        self._max_call_tokens = max_call_tokens
         self._begin()
 
     def _begin(self) -> None:
-        self._calls = Calls()
+        self._calls = Calls(most=self._max_call_tokens)
         self._open = self._calls.open
         runs = FrameworkRuns()
         standings = Standings(runs=runs, calls=self._calls)

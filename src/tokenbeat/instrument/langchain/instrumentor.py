@@ -54,21 +54,21 @@ class LangChainInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # see its 
         Raises:
             ModuleNotFoundError: langchain-core is not installed; the auto-loader expects that.
         """
-        settings = kwargs.get("settings") or AgentSettings.from_env()
-        if cast("AgentSettings", settings).disabled:
+        settings = cast("AgentSettings", kwargs.get("settings") or AgentSettings.from_env())
+        if settings.disabled:
             return
         # Only where it is instrumented, and outside of the guard: the loader skips what is missing.
         import langchain_core.tracers.context  # noqa: F401, PLC0415  # pyright: ignore[reportUnusedImport]
 
         with _INSTRUMENT:
-            self._install()
+            self._install(max_call_tokens=settings.max_call_tokens)
 
-    def _install(self) -> None:
+    def _install(self, *, max_call_tokens: int) -> None:
         from langchain_core.tracers.context import register_configure_hook  # noqa: PLC0415
 
         from tokenbeat.instrument.langchain.handler import TokenbeatHandler  # noqa: PLC0415
 
-        handler = TokenbeatHandler()
+        handler = TokenbeatHandler(max_call_tokens=max_call_tokens)
         # The *default* reaches every thread and empty context; a value that is set would not.
         variable: ContextVar[TokenbeatHandler | None] = ContextVar(
             "tokenbeat_langchain", default=handler

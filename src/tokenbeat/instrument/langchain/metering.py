@@ -180,4 +180,4 @@ class Meter:
     def chunk(self, call: OpenCall, told: Any) -> None:  # noqa: ANN401 LangChain's, of any version
         """A chunk told what its stream has used."""
         if not says_nothing(told):
-            call.hear(told)
+            call.hear(told, most=self._calls.most)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokenbeat.attribution import Scope
 from tokenbeat.usage.combined import merge_stream
-from tokenbeat.usage.reported import read_usage
+from tokenbeat.usage.reported import MAX_CALL_TOKENS, read_usage
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -81,7 +81,7 @@ class OpenCall(Scope):
             self.root = around.root
             self.run, self.thread_id, self.origin = around.run, around.thread_id, around.origin
 
-    def hear(self, raw: object) -> None:
+    def hear(self, raw: object, *, most: int) -> None:
         """A chunk carried usage. The first ones are read at once, of many others some at a time."""
         self.heard_chunks += 1
         self.raw_heard = raw if self.heard_chunks == 1 else None
@@ -89,14 +89,17 @@ class OpenCall(Scope):
             self.told = []
         self.told.append(raw)
         if self.heard_chunks <= _READ_AT_ONCE or len(self.told) >= _READ_EVERY:
-            self.read_told()
+            self.read_told(most=most)
 
-    def read_told(self) -> None:
+    def read_told(self, *, most: int) -> None:
         """Reads what chunks have told since the last time into ``report.heard``."""
         told, self.told = self.told, None
         report = self.report
         for raw in told or ():
-            usage = read_usage(raw, provider=report.provider).usage
+            reported = read_usage(raw, provider=report.provider, max_call_tokens=most)
+            if reported.anomalies:
+                self.raw_heard = None  # the end reads it once more and tells what was wrong
+            usage = reported.usage
             if usage is not None:
                 report.heard = merge_stream(report.heard, usage)
 
@@ -129,9 +132,14 @@ class SharedRequest:
 
 
 class Calls:
-    """Open calls by key, and those that ended lately."""
+    """Open calls by key, and those that ended lately.
 
-    def __init__(self) -> None:
+    Args:
+        most: The greatest count of tokens that is believed in one field of a call.
+    """
+
+    def __init__(self, *, most: int = MAX_CALL_TOKENS) -> None:
+        self.most = most
         self.open: dict[int, OpenCall] = {}
         self._told: dict[int, OpenCall] = {}
         self._orphans: dict[int, OpenCall] = {}
