@@ -24,7 +24,7 @@ from typing import Any
 from sink import otlp_sink
 
 VARIANTS = ("none", "ours", "peer")
-CASES = {"invoke": 300, "ainvoke": 300, "stream_100": 40}
+CASES = {"invoke": 1_000, "ainvoke": 1_000, "stream_100": 100}
 GATES = {
     "invoke": {"time": 0.5, "cpu": 0.6}, "ainvoke": {"time": 0.33, "cpu": 0.4},
     "stream_100": {"time": 0.2, "cpu": 0.2}, "start": {"time": 0.5, "cpu": 0.5},
