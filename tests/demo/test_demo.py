@@ -18,7 +18,7 @@ from tokenbeat.demo.script import LEAD, RESEARCHER, TITLE, WRITER
 from tokenbeat.testing import ModelServer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 ONE_CONVERSATION = {
     ("gpt-4o-2024-08-06", LEAD): 412 + 58 + 903 + 71 + 1_268 + 164,
@@ -111,14 +111,25 @@ def test_no_key_of_the_environment_reaches_the_demos_processes(
     assert environment({"OPENAI_API_KEY": "demo"})["OPENAI_API_KEY"] == "demo"
 
 
-def test_the_page_stays_open_until_it_is_interrupted() -> None:
+@pytest.fixture
+def open_demo() -> Iterator[subprocess.Popen[str]]:
+    # A shell starts what runs in the background with Ctrl-C ignored, and children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "tokenbeat.demo"], stdout=subprocess.PIPE, text=True,
         env={**os.environ, "COLUMNS": "80"},
     )  # fmt: skip
-    assert process.stdout is not None
+    signal.signal(signal.SIGINT, before)
+    with process:
+        yield process
+        if process.poll() is None:
+            process.terminate()
+
+
+def test_the_page_stays_open_until_it_is_interrupted(open_demo: subprocess.Popen[str]) -> None:
+    assert open_demo.stdout is not None
     said: list[str] = []
-    for line in process.stdout:
+    for line in open_demo.stdout:
         said.append(line)
         if "until Ctrl-C" in line:
             break
@@ -126,8 +137,7 @@ def test_the_page_stays_open_until_it_is_interrupted() -> None:
     page = next(word for word in text.split() if word.startswith("http://"))
     with urllib3.PoolManager() as pool:
         assert pool.request("GET", page).status == 200
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
-    process.stdout.close()
+    open_demo.send_signal(signal.SIGINT)
+    assert open_demo.wait(30) == 0
     assert "EQUAL" in text
     assert all(len(line.rstrip("\n")) <= 80 for line in said if "│" in line or "lead" in line)
