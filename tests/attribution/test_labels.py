@@ -139,7 +139,7 @@ def test_a_decorated_generator_that_is_left_closes_its_own() -> None:
     closed: list[str | None] = []
 
     @tokenbeat.caller("subagent:researcher")
-    def work() -> Iterator[int]:
+    def work() -> Generator[int, None, None]:
         try:
             yield 1
         finally:
@@ -147,7 +147,7 @@ def test_a_decorated_generator_that_is_left_closes_its_own() -> None:
 
     generator = work()
     next(generator)
-    generator.close()  # type: ignore[attr-defined]
+    generator.close()
     assert closed == ["subagent:researcher"]
 
 

@@ -7,7 +7,7 @@ says no everywhere else. That both give the same records is a law of the tests.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from tokenbeat.ledger.cells import KNOWN_CALL, NO_CACHED_TOKENS
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from tokenbeat.ledger.entering import Entering
     from tokenbeat.ledger.report import Report
     from tokenbeat.usage.counts import Counts
-
-_HELD_BACK: Final = False
 
 
 class Express:
@@ -106,5 +104,5 @@ class Express:
             f'{{"o":{ordinal},"t":"end","at":{at_ns},"call":{report.id}'
             f',"entry":{entry_json(entry)},"n":{known_call_json(tokens)}}}'
         ).encode("utf-8", "surrogatepass")
-        record = End(ordinal, at_ns, report.id, entry, counts, _HELD_BACK, NO_NOTES)
+        record = End(ordinal, at_ns, report.id, entry, counts, notes=NO_NOTES)
         return record, b"%08x %b\n" % (crc32(body), body), counts
