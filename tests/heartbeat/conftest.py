@@ -456,3 +456,11 @@ def reply() -> Callable[..., Reply]:
         )
 
     return make
+
+
+@pytest.fixture
+def receiver(rig: Any, new_receiver: Any) -> Any:
+    """An independent receiver that answers the rig's beats."""
+    made = new_receiver()
+    rig.answers = made.receive
+    return made

@@ -5,33 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-HOUR_NS = 3_600_000_000_000
-CLONE = {"type": "https://tokenbeat.example/problems/clone", "status": 409}
-
-
-def scripted(*answers: Any, then: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """The answers one by one, then what ``then`` says."""
-    left = list(answers)
-    return lambda body: left.pop(0) if left else then(body)
-
-
-def always(answer: Any) -> Callable[[bytes], Any]:
-    """The same answer to every beat."""
-    return lambda _: answer
-
-
-@pytest.fixture
-def receiver(rig: Any, new_receiver: Any) -> Any:
-    made = new_receiver()
-    rig.answers = made.receive
-    return made
+from tests.heartbeat.answering import HOUR_NS, always, scripted
 
 
 def test_a_server_that_takes_no_size_is_warned_about_and_nothing_is_lost(
